@@ -1,0 +1,3 @@
+"""Cyme manages Celery workers on hosts that run supervisord."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,145 @@
+"""From what should be and what is, the next steps. Pure.
+
+An action says only what to do. Whether it worked, the next observation
+says; so an action may be repeated, or lost with the branch, and nothing is
+wrong after the next pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import Observation, Process, ProcessState, Running
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLaunch(Action):
+    """Put the launch file in place: what the next process boots with."""
+
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Action):
+    """Make the program known to supervisord, stopped."""
+
+    stop_timeout_s: int
+
+
+class Start(Action):
+    """Start the program."""
+
+
+class Stop(Action):
+    """Ask the process to end warmly; supervisord kills it when its time is up."""
+
+
+class Kill(Action):
+    """End the process now."""
+
+
+class Remove(Action):
+    """Take the program and its files away."""
+
+
+class Forget(Action):
+    """Drop what the store holds of it: the deletion is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscale(Action):
+    """Tell the running worker its limits."""
+
+    max: int
+    min: int
+
+
+def plan(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...]:
+    """What to do about *worker* now, in order; empty when it is as it should be."""
+    if worker.instance.is_deleting:
+        return _deletion(worker, seen)
+    steps: list[Action] = []
+    if seen.written != wanted.digest:
+        reason = "no launch file" if seen.written is None else "drift in the launch file"
+        steps.append(WriteLaunch(worker.name, reason, wanted))
+    if seen.process is None:
+        steps.append(Apply(worker.name, "not known to supervisord", worker.stop_timeout_s))
+    elif seen.stop_timeout_s not in (None, worker.stop_timeout_s):
+        steps.append(Apply(worker.name, "stop_timeout_s changed", worker.stop_timeout_s))
+    steps.extend(_run(worker, wanted, seen))
+    return tuple(steps)
+
+
+def _deletion(worker: Worker, seen: Observation) -> tuple[Action, ...]:
+    if seen.process is None:
+        return (Remove(worker.name, "deleted"), Forget(worker.name, "deleted"))
+    if seen.process.state.is_down or seen.process.state is ProcessState.UNKNOWN:
+        return (Remove(worker.name, "deleted"),)
+    if worker.instance.is_forced and seen.process.state.has_process:
+        return (Kill(worker.name, "deleted by force"),)
+    if seen.process.state is ProcessState.STOPPING:
+        return ()
+    return (Stop(worker.name, "deleted"),)
+
+
+def _run(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...]:
+    state = seen.process.state if seen.process else ProcessState.STOPPED
+    if not worker.instance.is_enabled:
+        if state.is_up or state is ProcessState.BACKOFF:
+            return (Stop(worker.name, "disabled"),)
+        return ()
+    if state.is_down:
+        return (Start(worker.name, _why_start(seen.process)),)
+    if not state.is_up or seen.process is None:
+        return ()
+    if is_outdated(wanted, seen.process, seen.running):
+        return (Stop(worker.name, "what it was launched with has changed"),)
+    return _limits(worker, seen)
+
+
+def is_outdated(wanted: Launch, process: Process, running: Running | None) -> bool:
+    """Whether the process that runs was launched with something else.
+
+    A process whose launcher has not written yet is not outdated: it will
+    read today's file.
+    """
+    return (
+        running is not None and running.pid == process.pid and running.identity != wanted.identity
+    )
+
+
+def is_answering(seen: Observation) -> bool:
+    """Whether the newest answer is from the process that runs now."""
+    return (
+        seen.answer is not None
+        and seen.process is not None
+        and seen.process.state.is_up
+        and seen.answer.pid == seen.process.pid
+    )
+
+
+def _limits(worker: Worker, seen: Observation) -> tuple[Action, ...]:
+    if not is_answering(seen) or seen.answer is None or seen.answer.autoscale is None:
+        return ()
+    if seen.answer.autoscale == worker.autoscale:
+        return ()
+    most, least = worker.autoscale
+    return (Autoscale(worker.name, "limits differ", most, least),)
+
+
+def _why_start(process: Process | None) -> str:
+    if process is None:
+        return "new"
+    if process.state is ProcessState.FATAL:
+        return "supervisord gave it up"
+    if process.state is ProcessState.EXITED:
+        return "it ended"
+    return "it should run"

@@ -1,0 +1,162 @@
+"""What the inside asks of the outside: the seams that adapters and fakes fill.
+
+Each is one protocol with one contract suite, passed by the fake in
+:mod:`cyme_supd.testing` and by the real adapter. Every method may raise
+:exc:`~cyme_supd.errors.Unavailable`; what else it raises it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.spec import App, Instance, Queue, Worker
+from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Status
+
+
+class View(Protocol):
+    """One consistent look at the store. Lookups raise ``NotFound``."""
+
+    def app_names(self, after: str = "", limit: int | None = None) -> list[str]: ...
+    def app(self, name: str) -> App: ...
+    def queue_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]: ...
+    def queue(self, app: str, name: str) -> Queue: ...
+
+    def instance_names(
+        self, app: str, after: str = "", limit: int | None = None
+    ) -> list[str]:
+        """Those not being deleted, in the order of their names."""
+
+    def instance(self, name: str) -> Instance:
+        """Also one that is being deleted: its name is taken until it is gone."""
+
+    def instances(self, app: str) -> list[Instance]:
+        """All of the app, those being deleted too."""
+
+    def worker(self, name: str) -> Worker:
+        """The instance with all it inherits."""
+
+    def workers(self, branch: str) -> list[Worker]:
+        """Of every instance of the branch, those being deleted too."""
+
+    def pending(self, branch: str) -> list[str]:
+        """Names whose generation is ahead of the status stored for them."""
+
+    def status(self, name: str) -> Status | None: ...
+    def statuses(self, branch: str) -> dict[str, Status]: ...
+    def branch(self, id: str) -> Branch: ...
+    def branch_ids(self) -> list[str]: ...
+
+
+class Transaction(View, Protocol):
+    """A look that also writes; all of it or none is stored."""
+
+    def add_app(self, app: App) -> None:
+        """Raises ``Conflict`` where the name is taken."""
+
+    def save_app(self, app: App) -> None: ...
+    def remove_app(self, name: str) -> None: ...
+    def add_queue(self, queue: Queue) -> None: ...
+    def save_queue(self, queue: Queue) -> None: ...
+    def remove_queue(self, app: str, name: str) -> None: ...
+
+    def add_instance(self, instance: Instance) -> None:
+        """Raises ``Conflict`` where the name is taken."""
+
+    def save_instance(self, instance: Instance) -> Instance:
+        """Store the edit under the next generation; the stored one comes back."""
+
+    def touch_instances(self, app: str) -> list[Instance]:
+        """Give every instance of the app its next generation: its app changed."""
+
+    def remove_instance(self, name: str) -> None:
+        """The instance and its status."""
+
+    def save_statuses(self, statuses: Iterable[Status]) -> None:
+        """Of instances that are gone by now: passed over."""
+
+    def save_branch(self, branch: Branch) -> None: ...
+
+
+class Store(Protocol):
+    def reading(self) -> AbstractContextManager[View]: ...
+    def writing(self) -> AbstractContextManager[Transaction]: ...
+
+    def version(self) -> int:
+        """Another number whenever somebody else committed; cheap to ask for."""
+
+
+class Programs(Protocol):
+    """The programs of one supervisord. All raise ``ShuttingDown`` while it ends."""
+
+    def processes(self) -> dict[str, Process]:
+        """Of every program that is not the branch's own, by name.
+
+        A snapshot kept up to date by whoever listens; no call goes out.
+        """
+
+    def stop_timeout_s(self, name: str) -> int | None:
+        """The stop timeout this program was applied with, if known."""
+
+    def apply(self, name: str, stop_timeout_s: int) -> None:
+        """Write the program's section and make supervisord take it, stopped."""
+
+    def start(self, names: Sequence[str]) -> None: ...
+    def stop(self, names: Sequence[str]) -> None: ...
+    def kill(self, names: Sequence[str]) -> None: ...
+
+    def remove(self, name: str) -> None:
+        """Take program and section away; one that is not there is no error."""
+
+
+class Launches(Protocol):
+    """The files between a branch and the processes it launches."""
+
+    def write(self, name: str, launch: Launch) -> None: ...
+
+    def written(self, name: str) -> str | None:
+        """The digest of the launch file on disk."""
+
+    def running(self, name: str, pid: int) -> Running | None:
+        """What process *pid* was launched with, if it got that far."""
+
+    def remove(self, name: str) -> None: ...
+
+
+class RemoteControl(Protocol):
+    """The workers, as they can be reached through their brokers.
+
+    Nothing here waits for a worker: questions go out, answers are there
+    when one looks again.
+    """
+
+    def answer(self, worker: Worker) -> Answer | None: ...
+    def pulse(self, broker: str) -> Pulse: ...
+    def ask(self, workers: Sequence[Worker]) -> None: ...
+    def autoscale(self, workers: Sequence[Worker], max: int, min: int) -> None: ...
+
+    def forget(self, worker: Worker) -> None:
+        """Drop its answers: the process they came from is gone."""
+
+    def use(self, brokers: Iterable[str]) -> None:
+        """Listen at exactly these brokers from now on."""
+
+
+class Hints(Protocol):
+    """Web's nudge to the reconciler: something was stored. May be lost."""
+
+    def send(self) -> None: ...
+
+
+class WorkerQuestions(Protocol):
+    """What web itself asks of a worker, read only, and waits for."""
+
+    def stats(self, worker: Worker, timeout_s: float) -> dict[str, object]:
+        """Celery's own; raises ``Unavailable`` when no answer comes in time."""
+
+
+class Logs(Protocol):
+    def tail(self, name: str, size: int) -> bytes:
+        """The last *size* bytes of a worker's log; empty where there is none."""

@@ -1,0 +1,152 @@
+"""Observed state: what was seen of a worker, a broker, a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class ProcessState(StrEnum):
+    """supervisord's own words for what a process is doing."""
+
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    BACKOFF = "BACKOFF"
+    STOPPING = "STOPPING"
+    EXITED = "EXITED"
+    FATAL = "FATAL"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def has_process(self) -> bool:
+        return self in (ProcessState.STARTING, ProcessState.RUNNING, ProcessState.STOPPING)
+
+    @property
+    def is_up(self) -> bool:
+        return self in (ProcessState.STARTING, ProcessState.RUNNING)
+
+    @property
+    def is_down(self) -> bool:
+        """Ended, and supervisord will not start it again by itself."""
+        return self in (ProcessState.STOPPED, ProcessState.EXITED, ProcessState.FATAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """supervisord's last word on one program; times are epoch seconds."""
+
+    name: str
+    state: ProcessState
+    pid: int | None = None
+    started_at: float | None = None
+    stopped_at: float | None = None
+    exit_status: int | None = None
+    spawn_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the launcher wrote before it became the worker."""
+
+    pid: int
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A worker's latest answers over remote control.
+
+    ``at`` is monotonic: when the newest arrived. ``pid`` is the worker's own
+    word for who it is; ``autoscale`` is (max, min), ``None`` where it has no
+    autoscaler; ``queues`` what it consumes from.
+    """
+
+    at: float
+    pid: int
+    autoscale: tuple[int, int] | None
+    queues: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Whether a message of our own came back through the broker in time.
+
+    ``is_well`` is ``None`` before the first verdict; ``since`` is monotonic.
+    """
+
+    is_well: bool | None
+    since: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that is known about one worker at one moment.
+
+    ``process`` is ``None`` where supervisord has no such program,
+    ``stop_timeout_s`` the stop timeout it knows it with, ``None`` where that
+    is not known; ``written`` is the digest of the launch file on disk.
+    """
+
+    process: Process | None
+    stop_timeout_s: int | None
+    running: Running | None
+    written: str | None
+    answer: Answer | None
+    pulse: Pulse
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One fact about a worker with its reason; ``status`` None is "not known"."""
+
+    type: str
+    status: bool | None
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The stored observation of one instance.
+
+    Every field was seen for a spec of ``generation`` or a later one.
+    ``ready`` and ``consuming`` are ``None`` where nobody knows.
+    """
+
+    name: str
+    generation: int
+    state: ProcessState | None = None
+    pid: int | None = None
+    ready: bool | None = None
+    consuming: bool | None = None
+    autoscale: tuple[int, int] | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A branch as its last pass left it.
+
+    ``observed_at`` says when that was. ``health`` has ``supervisord``
+    (``ok``, ``has_extension``, ``reason``), ``brokers`` (by
+    :attr:`Broker.key`: ``ok``, ``reason``, ``url`` masked) and ``threads``
+    (by name: seconds since they last moved).
+    """
+
+    id: str
+    url: str
+    port: int
+    version: str
+    sup_interval: float
+    numc: int
+    loglevel: str
+    logfile: str | None
+    started_at: datetime
+    observed_at: datetime | None = None
+    health: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Fakes of every port, each held to the contract suite of the real thing."""
