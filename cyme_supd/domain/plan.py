@@ -79,10 +79,8 @@ def plan(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...
 
 
 def _deletion(worker: Worker, seen: Observation) -> tuple[Action, ...]:
-    if seen.process is None:
+    if seen.process is None or not (seen.process.state.has_process or _is_retried(seen.process)):
         return (Remove(worker.name, "deleted"), Forget(worker.name, "deleted"))
-    if seen.process.state.is_down or seen.process.state is ProcessState.UNKNOWN:
-        return (Remove(worker.name, "deleted"),)
     if worker.instance.is_forced and seen.process.state.has_process:
         return (Kill(worker.name, "deleted by force"),)
     if seen.process.state is ProcessState.STOPPING:
@@ -90,10 +88,14 @@ def _deletion(worker: Worker, seen: Observation) -> tuple[Action, ...]:
     return (Stop(worker.name, "deleted"),)
 
 
+def _is_retried(process: Process) -> bool:
+    return process.state is ProcessState.BACKOFF
+
+
 def _run(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...]:
     state = seen.process.state if seen.process else ProcessState.STOPPED
     if not worker.instance.is_enabled:
-        if state.is_up or state is ProcessState.BACKOFF:
+        if seen.process and (state.is_up or _is_retried(seen.process)):
             return (Stop(worker.name, "disabled"),)
         return ()
     if state.is_down:
@@ -130,6 +132,9 @@ def _limits(worker: Worker, seen: Observation) -> tuple[Action, ...]:
     if not is_answering(seen) or seen.answer is None or seen.answer.autoscale is None:
         return ()
     if seen.answer.autoscale == worker.autoscale:
+        return ()
+    if seen.commanded_at is not None and seen.answer.at <= seen.commanded_at:
+        # Told already; this answer is from before.
         return ()
     most, least = worker.autoscale
     return (Autoscale(worker.name, "limits differ", most, least),)

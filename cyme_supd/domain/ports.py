@@ -24,9 +24,7 @@ class View(Protocol):
     def queue_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]: ...
     def queue(self, app: str, name: str) -> Queue: ...
 
-    def instance_names(
-        self, app: str, after: str = "", limit: int | None = None
-    ) -> list[str]:
+    def instance_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]:
         """Those not being deleted, in the order of their names."""
 
     def instance(self, name: str) -> Instance:
@@ -135,6 +133,10 @@ class RemoteControl(Protocol):
     def answer(self, worker: Worker) -> Answer | None: ...
     def pulse(self, broker: str) -> Pulse: ...
     def ask(self, workers: Sequence[Worker]) -> None: ...
+
+    def ask_all(self) -> None:
+        """Everybody at every broker in use: the same few messages for any fleet."""
+
     def autoscale(self, workers: Sequence[Worker], max: int, min: int) -> None: ...
 
     def forget(self, worker: Worker) -> None:

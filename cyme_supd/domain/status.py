@@ -87,6 +87,8 @@ class Pulse:
 class Observation:
     """All that is known about one worker at one moment.
 
+    ``now`` and ``commanded_at`` are monotonic: the moment, and when it was
+    last told something over remote control.
     ``process`` is ``None`` where supervisord has no such program,
     ``stop_timeout_s`` the stop timeout it knows it with, ``None`` where that
     is not known; ``written`` is the digest of the launch file on disk.
@@ -98,6 +100,8 @@ class Observation:
     written: str | None
     answer: Answer | None
     pulse: Pulse
+    now: float
+    commanded_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

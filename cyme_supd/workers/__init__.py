@@ -1,0 +1,1 @@
+"""Celery workers: how they boot, and what is asked of them through brokers."""

@@ -1,0 +1,114 @@
+"""Carries out what a plan says, and logs one line for each thing done."""
+
+from __future__ import annotations
+
+import logging
+
+from cyme_supd.clock import Clock
+from cyme_supd.domain.plan import (
+    Action,
+    Apply,
+    Autoscale,
+    Kill,
+    Remove,
+    Start,
+    Stop,
+    WriteLaunch,
+)
+from cyme_supd.domain.ports import Launches, Programs, RemoteControl
+from cyme_supd.domain.spec import Worker
+
+log = logging.getLogger(__name__)
+
+#: A start that has not led to an answer by then no longer holds up others.
+START_SLOT_S = 10.0
+
+
+class Actor:
+    """Acts on workers. Nothing here waits for what it has set going.
+
+    At most *max_starting* workers are on their way up at once: thirty at
+    once on two cores take twelve seconds each, four at a time half a second.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        launches: Launches,
+        remote: RemoteControl,
+        clock: Clock,
+        max_starting: int,
+    ) -> None:
+        self._programs = programs
+        self._launches = launches
+        self._remote = remote
+        self._clock = clock
+        self._max_starting = max_starting
+        self._starting: dict[str, float] = {}
+        self._commanded: dict[str, float] = {}
+
+    def act(self, worker: Worker, action: Action) -> bool:
+        """Do it; False where the worker has to wait for its turn."""
+        if isinstance(action, Start) and not self._take_slot(worker.name):
+            return False
+        self._do(worker, action)
+        log.info("%s: %s (%s)", worker.name, _words(action), action.reason)
+        return True
+
+    def commanded_at(self, name: str) -> float | None:
+        """When the worker was last told something over remote control (monotonic)."""
+        return self._commanded.get(name)
+
+    def arrived(self, name: str) -> None:
+        """The worker is up, or down again: the next may start."""
+        self._starting.pop(name, None)
+
+    def _do(self, worker: Worker, action: Action) -> None:
+        match action:
+            case WriteLaunch(launch=launch):
+                self._launches.write(worker.name, launch)
+            case Apply(stop_timeout_s=stop_timeout_s):
+                self._programs.apply(worker.name, stop_timeout_s)
+            case Start():
+                self._remote.forget(worker)
+                self._programs.start([worker.name])
+            case Stop():
+                self._programs.stop([worker.name])
+            case Kill():
+                self._programs.kill([worker.name])
+            case Remove():
+                self._remove(worker)
+            case Autoscale(max=most, min=least):
+                self._commanded[worker.name] = self._clock.monotonic()
+                self._remote.autoscale([worker], most, least)
+
+    def _remove(self, worker: Worker) -> None:
+        # In this order a crash in between leaves a program without files at
+        # no time, and the next pass goes on where this one ended.
+        self._programs.remove(worker.name)
+        self._launches.remove(worker.name)
+        self._remote.forget(worker)
+        self._commanded.pop(worker.name, None)
+        self.arrived(worker.name)
+
+    def _take_slot(self, name: str) -> bool:
+        now = self._clock.monotonic()
+        self._starting = {
+            other: since for other, since in self._starting.items() if now - since < START_SLOT_S
+        }
+        if name not in self._starting and len(self._starting) >= self._max_starting:
+            return False
+        self._starting[name] = now
+        return True
+
+
+def _words(action: Action) -> str:
+    match action:
+        case WriteLaunch():
+            return "write launch file"
+        case Apply():
+            return "apply program"
+        case Autoscale(max=most, min=least):
+            return f"autoscale {most},{least}"
+        case _:
+            return type(action).__name__.lower()

@@ -1,0 +1,161 @@
+"""The process ``cyme:branch``: where the reconciler's ports meet their adapters.
+
+``python -m cyme_supd.branch.main ROOT``, as supervisord runs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from cyme_supd import __version__
+from cyme_supd.branch.beats import Beats
+from cyme_supd.branch.hints import HintListener
+from cyme_supd.branch.logs import set_up_logging
+from cyme_supd.branch.reconciler import Reconciler, Surroundings
+from cyme_supd.branch.workqueue import WorkQueue
+from cyme_supd.clock import SystemClock
+from cyme_supd.config import Config, boot_path, default_celery, load
+from cyme_supd.domain.launch import Launch, launch
+from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import Branch
+from cyme_supd.errors import CymeError
+from cyme_supd.store.engine import sqlite_url
+from cyme_supd.store.repository import SqlStore
+from cyme_supd.store.schema import check_schema
+from cyme_supd.supervisord.client import Supervisord
+from cyme_supd.supervisord.programs import SupervisordPrograms
+from cyme_supd.supervisord.sections import SectionFiles
+from cyme_supd.workers.launches import LaunchFiles
+from cyme_supd.workers.pidbox import reply_address
+from cyme_supd.workers.remote import Collectors
+
+log = logging.getLogger("cyme_supd.branch")
+
+WATCH_EVERY_S = 5.0
+
+
+class BranchProcess:
+    """The threads that keep a host's workers as they should be."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = SystemClock()
+        self.stop = threading.Event()
+        self.started_at = self.clock.now()
+        self.beats = Beats(self.clock)
+        self.queue = WorkQueue(self.clock)
+        self.store = SqlStore(sqlite_url(config.database), config.broker)
+        self.programs = SupervisordPrograms(
+            Supervisord(config.paths.supervisord_socket, config.supervisor_password),
+            SectionFiles(config.paths.root),
+        )
+        self.remote = Collectors(
+            config.id,
+            self.clock,
+            on_news=lambda node: self.queue.put([node.partition("@")[0]]),
+            on_pulse=self.queue.resync,
+            beat=self.beats.beat,
+            retire=self.beats.retire,
+            pulse_interval_s=config.sup_interval,
+        )
+        self.reconciler = Reconciler(
+            Surroundings(
+                self.store,
+                self.programs,
+                LaunchFiles(config.paths.instances),
+                self.remote,
+                self.queue,
+                self.clock,
+            ),
+            about=self.about,
+            launch_of=partial(_launch_of, config),
+            broker=config.broker,
+            max_starting=2 * (os.cpu_count() or 1),
+        )
+
+    def run(self) -> None:
+        """Until a signal says to stop; exits non-zero where a thread is stuck."""
+        check_schema(self.store.engine)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop.set())
+        hints = HintListener(self.config.paths.hints)
+        self._thread("hints", partial(hints.listen, self.stop, self.queue.hint))
+        self._thread("programs", partial(self.programs.listen, self.stop, self._on_programs))
+        self._await_supervisord()
+        self._thread("reconciler", partial(self.reconciler.run, self.stop))
+        log.info("branch %s %s is up", self.config.id, __version__)
+        while not self.stop.wait(WATCH_EVERY_S):
+            self._watch()
+        self.remote.stop()
+        hints.close()
+
+    def _await_supervisord(self) -> None:
+        """Its first word; without it the first pass would know of no program."""
+        deadline = self.clock.monotonic() + WATCH_EVERY_S
+        while not self.programs.is_reachable and self.clock.monotonic() < deadline:
+            self.stop.wait(0.01)
+
+    def about(self) -> Branch:
+        """What the branch says of itself, at this moment."""
+        config = self.config
+        return Branch(
+            id=config.id,
+            url=config.url,
+            port=config.port,
+            version=__version__,
+            sup_interval=config.sup_interval,
+            numc=config.numc,
+            loglevel=config.loglevel,
+            logfile=config.logfile,
+            started_at=self.started_at,
+            health={
+                "supervisord": {
+                    "ok": self.programs.is_reachable,
+                    "has_extension": self.programs.is_reachable,
+                    "reason": self.programs.reason,
+                },
+                "brokers": self.remote.health(),
+                "threads": {name: round(age, 1) for name, age in self.beats.ages().items()},
+            },
+        )
+
+    def _thread(self, name: str, body: Callable[[Callable[[], None]], None]) -> None:
+        beat = partial(self.beats.beat, name)
+        beat()
+        threading.Thread(target=body, args=(beat,), name=name, daemon=True).start()
+
+    def _on_programs(self, names: set[str]) -> None:
+        self.queue.put(names)
+
+    def _watch(self) -> None:
+        stuck = self.beats.stuck()
+        if not stuck:
+            return
+        log.critical("no progress in %s: ending, to be started again", ", ".join(stuck))
+        try:
+            with self.store.writing() as tx:
+                tx.save_branch(self.about())
+        except CymeError as exc:
+            log.error("could not say so in the store: %s", exc)
+        # Not sys.exit: a thread that is stuck would not let it end.
+        os._exit(os.EX_SOFTWARE)
+
+
+def _launch_of(config: Config, worker: Worker) -> Launch:
+    return launch(worker, default_celery(), boot_path(), config.loglevel, reply_address(config.id))
+
+
+def main(argv: list[str]) -> None:
+    config = load(argv[1])
+    set_up_logging(config.loglevel)
+    BranchProcess(config).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

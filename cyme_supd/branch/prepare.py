@@ -1,0 +1,196 @@
+"""From settings to a root directory that supervisord can be started on."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from cyme_supd.branch import embedded
+from cyme_supd.branch.rootlock import end_leftovers, lock_root
+from cyme_supd.config import Config, Paths, load, write_private
+from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.naming import check_name
+from cyme_supd.errors import Conflict, Invalid, Unavailable
+from cyme_supd.store.engine import sqlite_url
+from cyme_supd.store.migrations import migrate
+from cyme_supd.store.repository import SqlStore
+from cyme_supd.supervisord.conf import Tree, check_root, render_supervisord_conf
+from cyme_supd.supervisord.rendering import encode
+from cyme_supd.supervisord.repair import repair
+from cyme_supd.supervisord.sections import SectionFiles
+
+#: Room for as many more instances before supervisord must be started again.
+HEADROOM = 400
+_MODULES = {"branch": "cyme_supd.branch.main", "web": "cyme_supd.branch.web"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What to become, and what a person should be told first."""
+
+    config: Config
+    argv: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
+    """Make *root* ready and take its lock; the lock is this process' from now on.
+
+    *wanted* are fields of :class:`~cyme_supd.config.Config`; ``id`` and
+    ``broker`` may be ``None``: the kept id or a new one, an embedded broker.
+    """
+    os.umask(0o077)
+    paths = Paths(check_root(root))
+    _make_folders(paths)
+    lock_root(paths)
+    end_leftovers(paths)
+    config = _settle(paths, wanted)
+    if config.has_httpd:
+        _check_address(config)
+    config.save()
+    _migrate(config)
+    instances = _instances(config)
+    warnings = _write_supervisord(config, instances)
+    _write_programs(config)
+    return Prepared(config, _supervisord(paths), tuple(warnings))
+
+
+def _make_folders(paths: Paths) -> None:
+    try:
+        paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.root.chmod(0o700)
+        for folder in (paths.sections, paths.instances, paths.programs, paths.logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as exc:
+        raise Invalid(
+            f"the root directory {paths.root} cannot be used: {exc.strerror}",
+            "choose one that is yours with --instance-dir",
+        ) from None
+
+
+def _settle(paths: Paths, wanted: Mapping[str, Any]) -> Config:
+    """The settings in full: what was chosen before in this root is kept."""
+    before = _before(paths)
+    broker = wanted.get("broker")
+    settled = {
+        **wanted,
+        "root": str(paths.root),
+        "id": _id(wanted.get("id"), before),
+        "has_embedded_broker": broker is None,
+        "broker": parse_broker(broker).url if broker else embedded.embedded_broker(paths).url,
+        "supervisor_password": secrets.token_urlsafe(24),
+    }
+    return Config(**settled)
+
+
+def _before(paths: Paths) -> Config | None:
+    try:
+        return load(paths.root)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, json.JSONDecodeError) as exc:
+        raise Invalid(
+            f"{paths.config} cannot be read: {exc}",
+            "it holds this branch's id: restore it, or remove it and name the id with --id",
+        ) from None
+
+
+def _id(wanted: str | None, before: Config | None) -> str:
+    if before is None:
+        return check_name("branch", wanted or f"{_hostname()}-{uuid4().hex[:8]}")
+    if wanted is not None and wanted != before.id:
+        raise Conflict(
+            f"the root directory {before.root} is branch {before.id!r}'s, not {wanted!r}'s",
+            "leave --id out, or choose another root with --instance-dir",
+        )
+    return before.id
+
+
+def _hostname() -> str:
+    name = socket.gethostname().split(".")[0]
+    safe = "".join(char for char in name if char.isascii() and (char.isalnum() or char in "-_"))
+    return safe.lstrip("-_")[:60] or "branch"
+
+
+def _check_address(config: Config) -> None:
+    """Say now, in one line, what gunicorn would say later in many."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as exc:
+            raise Unavailable(
+                f"cannot listen on {config.host} port {config.port}: {exc.strerror}",
+                "choose another address, such as :8001",
+            ) from None
+
+
+def _migrate(config: Config) -> None:
+    store = SqlStore(sqlite_url(config.database), config.broker)
+    try:
+        migrate(store.engine)
+    finally:
+        store.close()
+
+
+def _instances(config: Config) -> dict[str, int]:
+    """Stop timeouts of the branch's instances, by name."""
+    store = SqlStore(sqlite_url(config.database), config.broker)
+    try:
+        with store.reading() as view:
+            return {worker.name: worker.stop_timeout_s for worker in view.workers(config.id)}
+    finally:
+        store.close()
+
+
+def _write_supervisord(config: Config, instances: Mapping[str, int]) -> list[str]:
+    sections = SectionFiles(Path(config.root))
+    # supervisord is to know them when it starts: what is missing is written
+    # again, and what would keep it from starting is moved aside.
+    for name, stop_timeout_s in instances.items():
+        sections.write(name, stop_timeout_s)
+    warnings = repair(sections)
+    tree = Tree(
+        root=Path(config.root),
+        password=config.supervisor_password,
+        programs=_programs(config),
+        loglevel=config.loglevel,
+        instances=len(instances) + HEADROOM,
+        logfile=config.logfile,
+    )
+    write_private(config.paths.supervisord_conf, encode(render_supervisord_conf(tree)))
+    config.paths.supervisord_socket.unlink(missing_ok=True)
+    return warnings
+
+
+def _programs(config: Config) -> tuple[str, ...]:
+    wanted = {"broker": config.has_embedded_broker, "web": config.has_httpd, "branch": True}
+    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
+
+
+def _write_programs(config: Config) -> None:
+    """What the launcher makes of the branch's own programs."""
+    for name in _programs(config):
+        if name == "broker":
+            argv = embedded.write_conf(config.paths, parse_broker(config.broker))
+        else:
+            argv = [sys.executable, "-I", "-m", _MODULES[name], config.root]
+        folder = config.paths.programs / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        launch = {"argv": argv, "death_signal": "KILL", "log": False}
+        write_private(folder / "launch.json", json.dumps(launch).encode())
+
+
+def _supervisord(paths: Paths) -> tuple[str, ...]:
+    # Isolated: nothing that lies in the current directory is imported.
+    conf = str(paths.supervisord_conf)
+    return (sys.executable, "-I", "-m", "supervisor.supervisord", "-n", "-c", conf)

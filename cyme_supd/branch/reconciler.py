@@ -1,0 +1,210 @@
+"""Makes it so: the only thread that acts on workers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from cyme_supd.branch.actor import Actor
+from cyme_supd.branch.workqueue import Work, WorkQueue
+from cyme_supd.clock import Clock
+from cyme_supd.domain.health import status_of
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.plan import Forget, is_answering, plan
+from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, View
+from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import Branch, Observation, Process, Status
+from cyme_supd.errors import CymeError, NotFound, ShuttingDown
+
+log = logging.getLogger(__name__)
+
+#: How soon to look again at a worker that is on its way up.
+SOON_S = 1.0
+#: How soon to look again at one that waits for its turn to start.
+TURN_S = 0.1
+#: A worker says by itself when it is ready; after this it is asked.
+ASK_AFTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the reconciler works with; the ports of one branch."""
+
+    store: Store
+    programs: Programs
+    launches: Launches
+    remote: RemoteControl
+    queue: WorkQueue
+    clock: Clock
+
+
+class Reconciler:
+    """Looks at instances one by one: load, observe, plan, act, write down.
+
+    Level-triggered: what to do follows from what is, never from what
+    happened, so a pass that was lost or repeated does no harm. *about* says
+    what to store of the branch itself, *launch_of* how a worker is launched;
+    *broker* is listened to even where no worker uses it.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        about: Callable[[], Branch],
+        launch_of: Callable[[Worker], Launch],
+        broker: str,
+        max_starting: int,
+    ) -> None:
+        self._store = around.store
+        self._programs = around.programs
+        self._launches = around.launches
+        self._remote = around.remote
+        self._queue = around.queue
+        self._clock = around.clock
+        self._about = about
+        self._branch = about().id
+        self._interval_s = about().sup_interval
+        self._launch_of = launch_of
+        self._broker = broker
+        self._brokers = {broker}
+        self._actor = Actor(
+            around.programs, around.launches, around.remote, around.clock, max_starting
+        )
+        self._statuses: dict[str, Status] = {}
+        self._asked: dict[str, float] = {}
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """The body of the thread: a full pass every interval, others when asked."""
+        next_full = self._clock.monotonic()
+        while not stop.is_set():
+            beat()
+            work = self._queue.take(max(0.0, next_full - self._clock.monotonic()))
+            if work.is_full or self._clock.monotonic() >= next_full:
+                next_full = self._clock.monotonic() + self._interval_s
+                work = Work(is_full=True)
+            if not self._survive(work):
+                stop.wait(SOON_S)
+                next_full = self._clock.monotonic()
+
+    def _survive(self, work: Work) -> bool:
+        """One pass; False where it could not be finished."""
+        try:
+            self.full_pass() if work.is_full else self.partial_pass(work)
+        except ShuttingDown:
+            log.debug("supervisord is stopping: nothing is changed any more")
+            return False
+        except CymeError as exc:
+            # Not known is not gone: everything stays as it is.
+            log.warning("pass given up: %s", exc)
+            return False
+        except Exception:
+            log.exception("pass failed")
+            return False
+        return True
+
+    def full_pass(self) -> None:
+        """Look at every instance of the branch, and store that it was done."""
+        processes = self._programs.processes()
+        with self._store.reading() as view:
+            workers = view.workers(self._branch)
+            self._statuses = view.statuses(self._branch)
+        self._brokers = {self._broker, *(worker.broker for worker in workers)}
+        self._remote.use(self._brokers)
+        self._remote.ask_all()
+        self._reconcile(workers, processes)
+        with self._store.writing() as tx:
+            tx.save_branch(replace(self._about(), observed_at=self._clock.now()))
+
+    def partial_pass(self, work: Work) -> None:
+        """Look at the names in *work*, and where there was a hint at every new spec."""
+        if not work.names and not work.is_hinted:
+            return
+        processes = self._programs.processes()
+        with self._store.reading() as view:
+            names = set(work.names)
+            if work.is_hinted:
+                names.update(view.pending(self._branch))
+            workers = [worker for name in sorted(names) if (worker := _find(view, name))]
+        workers = [worker for worker in workers if worker.instance.branch == self._branch]
+        self._brokers.update(worker.broker for worker in workers)
+        self._remote.use(self._brokers)
+        self._reconcile(workers, processes)
+
+    def _reconcile(self, workers: Iterable[Worker], processes: dict[str, Process]) -> None:
+        changed: list[Status] = []
+        gone: list[str] = []
+        for worker in workers:
+            try:
+                status = self._pass(worker, processes.get(worker.name))
+            except ShuttingDown:
+                raise
+            except CymeError as exc:
+                # One that cannot be helped now must not keep others waiting.
+                log.warning("%s: %s", worker.name, exc)
+                self._queue.put_later(worker.name, SOON_S)
+                continue
+            if status is None:
+                gone.append(worker.name)
+            elif status != self._statuses.get(worker.name):
+                changed.append(status)
+        self._write(changed, gone)
+
+    def _pass(self, worker: Worker, process: Process | None) -> Status | None:
+        """One worker: act, and say what was seen; ``None`` when it is to be forgotten."""
+        wanted = self._launch_of(worker)
+        seen = self._observe(worker, process)
+        for action in plan(worker, wanted, seen):
+            if isinstance(action, Forget):
+                return None
+            if not self._actor.act(worker, action):
+                self._queue.put_later(worker.name, TURN_S)
+        self._follow_up(worker, seen)
+        before = self._statuses.get(worker.name)
+        return status_of(worker, wanted, seen, before, self._interval_s, self._clock.now())
+
+    def _observe(self, worker: Worker, process: Process | None) -> Observation:
+        pid = process.pid if process else None
+        return Observation(
+            process=process,
+            stop_timeout_s=self._programs.stop_timeout_s(worker.name),
+            running=self._launches.running(worker.name, pid) if pid else None,
+            written=self._launches.written(worker.name),
+            answer=self._remote.answer(worker),
+            pulse=self._remote.pulse(worker.broker),
+            now=self._clock.monotonic(),
+            commanded_at=self._actor.commanded_at(worker.name),
+        )
+
+    def _follow_up(self, worker: Worker, seen: Observation) -> None:
+        """Look again soon at a worker that is on its way up, and ask it then."""
+        name = worker.name
+        if seen.process is None or not seen.process.state.is_up or is_answering(seen):
+            if seen.process is not None and not seen.process.state.is_down:
+                self._actor.arrived(name)
+            self._asked.pop(name, None)
+            return
+        if seen.now - self._asked.setdefault(name, seen.now) >= ASK_AFTER_S:
+            self._asked[name] = seen.now
+            self._remote.ask([worker])
+        self._queue.put_later(name, SOON_S)
+
+    def _write(self, changed: list[Status], gone: list[str]) -> None:
+        if not changed and not gone:
+            return
+        with self._store.writing() as tx:
+            tx.save_statuses(changed)
+            for name in gone:
+                tx.remove_instance(name)
+        self._statuses.update({status.name: status for status in changed})
+        for name in gone:
+            self._statuses.pop(name, None)
+            log.info("%s: forgotten", name)
+
+
+def _find(view: View, name: str) -> Worker | None:
+    try:
+        return view.worker(name)
+    except NotFound:
+        return None

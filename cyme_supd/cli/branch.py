@@ -1,0 +1,194 @@
+"""``cyme-branch``: prepares a root directory and becomes its supervisord."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from cyme_supd import __version__
+from cyme_supd.branch.prepare import Prepared, prepare
+from cyme_supd.cli.settings import read_file
+from cyme_supd.config import (
+    DEFAULT_HOST,
+    DEFAULT_NUMC,
+    DEFAULT_PORT,
+    DEFAULT_ROOT,
+    DEFAULT_SUP_INTERVAL_S,
+    LOGLEVELS,
+    Config,
+)
+from cyme_supd.domain.broker import parse_broker
+from cyme_supd.errors import CymeError, Forbidden, Invalid
+
+_ADDRESS = re.compile(
+    r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)?:)?(?P<port>[0-9]{1,5})", re.ASCII
+)
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """``8001``, ``:8001``, ``10.0.0.1:8001`` or ``[::1]:8001`` as host and port."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 1 <= int(match["port"]) <= 65535:
+        raise Invalid(
+            f"{address!r} is no address to listen on", "PORT, :PORT, HOST:PORT or [V6]:PORT"
+        )
+    host = (match["host"] or DEFAULT_HOST).strip("[]")
+    return host, int(match["port"])
+
+
+def check_exposure(host: str, is_insecure: bool) -> None:
+    """Refuse to let others in where there is nobody whose name they could give."""
+    if is_insecure or _is_loopback(host):
+        return
+    raise Forbidden(
+        f"{host} can be reached from other hosts, and no user or token exists",
+        "listen on 127.0.0.1, or say --insecure if that is what you want",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@click.command(
+    context_settings={"auto_envvar_prefix": "CYME", "help_option_names": ["-h", "--help"]},
+    epilog="Flags win over the environment (CYME_BROKER=...), that over the file of --config.",
+)
+@click.argument(
+    "address", default=str(DEFAULT_PORT), metavar="[[HOST]:PORT]", envvar="CYME_ADDRESS"
+)
+@click.option("-i", "--id", help="Branch id; made once and kept in the root directory.")
+@click.option(
+    "-D", "--instance-dir", default=DEFAULT_ROOT, show_default=True, help="Root directory."
+)
+@click.option(
+    "-b", "--broker", help="URL of the broker, also the default for apps; else one is started."
+)
+@click.option(
+    "-C",
+    "--numc",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_NUMC,
+    show_default=True,
+    help="Controllers.",
+)
+@click.option(
+    "--sup-interval",
+    type=click.FloatRange(0.5, 3600),
+    default=DEFAULT_SUP_INTERVAL_S,
+    show_default=True,
+    help="Seconds between full passes of the reconciler.",
+)
+@click.option(
+    "--without-httpd", "--without-http", is_flag=True, help="Leave the HTTP interface out."
+)
+@click.option("--server-name", multiple=True, help="A name it answers to; repeatable.")
+@click.option("--cors-origin", multiple=True, help="A site that may call it; repeatable.")
+@click.option(
+    "-l",
+    "--loglevel",
+    type=click.Choice(LOGLEVELS, case_sensitive=False),
+    default="INFO",
+    show_default=True,
+    help="Also the workers', unless their arguments say.",
+)
+@click.option("-f", "--logfile", type=click.Path(), help="Log there instead of to stderr.")
+@click.option("--insecure", is_flag=True, help="Listen beyond loopback with no users.")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(),
+    is_eager=True,
+    expose_value=False,
+    callback=read_file,
+    help="INI file with a section [cyme-branch] of these names.",
+)
+@click.version_option(__version__, prog_name="cyme-branch")
+def command(address: str, **options: Any) -> None:
+    """Run a branch of Cyme in the foreground, on http://127.0.0.1:8000 by default.
+
+    ^C stops workers warmly, then the rest; a second ^C kills what is left.
+    """
+    try:
+        host, port = parse_address(address)
+        check_exposure(host, options["insecure"])
+        prepared = prepare(options["instance_dir"], _wanted(host, port, options))
+    except CymeError as exc:
+        click.echo(f"cyme-branch: {exc}", err=True)
+        sys.exit(exc.exit)
+    click.echo(banner(prepared))
+    become(prepared)
+
+
+def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
+    logfile = options["logfile"]
+    return {
+        "id": options["id"],
+        "broker": options["broker"],
+        "host": host,
+        "port": port,
+        "has_httpd": not options["without_httpd"],
+        "numc": options["numc"],
+        "sup_interval": options["sup_interval"],
+        "loglevel": options["loglevel"].upper(),
+        "logfile": os.path.abspath(logfile) if logfile else None,
+        "server_names": tuple(options["server_name"]),
+        "cors_origins": tuple(options["cors_origin"]),
+        "is_insecure": options["insecure"],
+    }
+
+
+def banner(prepared: Prepared) -> str:
+    """What a person sees first."""
+    config = prepared.config
+    broker = "embedded, " if config.has_embedded_broker else ""
+    lines = [
+        f"cyme-branch {__version__}: branch {config.id}",
+        f"  http    {config.url}/" if config.has_httpd else "  http    left out",
+        f"  broker  {broker}{parse_broker(config.broker).masked_url}",
+        f"  root    {config.root}",
+        f"  log     {config.logfile or config.paths.log}",
+        f"  control supervisorctl -c {config.paths.supervisord_conf} status",
+        *(f"  warning {warning}" for warning in prepared.warnings),
+    ]
+    return "\n".join([*lines, *_first_tour(config), ""])
+
+
+def _first_tour(config: Config) -> list[str]:
+    if not config.has_httpd:
+        return []
+    return [
+        "A first tour, from another terminal:",
+        f"  curl -X POST {config.url}/foo/",
+        f"  curl -X POST {config.url}/foo/instances/w1/",
+        f"  curl {config.url}/foo/instances/w1/",
+        f"  curl -X POST '{config.url}/foo/instances/w1/autoscale/?max=3&min=1'",
+        f"  curl -X DELETE {config.url}/foo/instances/w1/",
+    ]
+
+
+def become(prepared: Prepared) -> NoReturn:
+    """Be supervisord from now on; the root's lock goes along."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Its log is no result: it goes where a command's diagnostics go.
+    os.dup2(2, 1)
+    os.execv(prepared.argv[0], prepared.argv)
+
+
+def main() -> None:
+    command()
+
+
+if __name__ == "__main__":
+    main()

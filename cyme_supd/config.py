@@ -1,0 +1,158 @@
+"""One frozen value with every setting of a branch; passed by hand.
+
+The command line merges defaults, file, environment and flags into it, the
+processes of the branch read it from the root directory. Nobody keeps a
+global one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+DEFAULT_PORT = 8000
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_ROOT = "instances"
+DEFAULT_SUP_INTERVAL_S = 5.0
+DEFAULT_NUMC = 2
+LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one branch.
+
+    ``root`` is absolute; ``broker`` the control broker's URL with its
+    secrets, also the default for apps; ``has_embedded_broker`` says that it
+    is ours to run. ``supervisor_password`` guards supervisord's socket.
+    """
+
+    root: str
+    id: str
+    broker: str
+    has_embedded_broker: bool
+    supervisor_password: str
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    has_httpd: bool = True
+    numc: int = DEFAULT_NUMC
+    sup_interval: float = DEFAULT_SUP_INTERVAL_S
+    loglevel: str = "INFO"
+    logfile: str | None = None
+    server_names: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    is_insecure: bool = False
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(Path(self.root))
+
+    @property
+    def url(self) -> str:
+        """Where this branch's HTTP is."""
+        return f"http://{bracketed(self.host)}:{self.port}"
+
+    @property
+    def database(self) -> Path:
+        return self.paths.database
+
+    def save(self) -> None:
+        """Leave it in the root for the branch's own processes."""
+        text = json.dumps(asdict(self), indent=1)
+        write_private(self.paths.config, text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What lies where below a branch's root."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "branch.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "branch.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "branch.log"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.root / "branch.pid"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "branch.db"
+
+    @property
+    def supervisord_conf(self) -> Path:
+        return self.root / "supervisord.conf"
+
+    @property
+    def supervisord_socket(self) -> Path:
+        return self.root / "supervisord.sock"
+
+    @property
+    def sections(self) -> Path:
+        return self.root / "conf.d"
+
+    @property
+    def instances(self) -> Path:
+        return self.root / "instances"
+
+    @property
+    def programs(self) -> Path:
+        return self.root / "programs"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def hints(self) -> Path:
+        return self.root / "hint.sock"
+
+    @property
+    def broker(self) -> Path:
+        return self.root / "broker"
+
+
+def load(root: str | Path) -> Config:
+    """The settings that :meth:`Config.save` left in *root*."""
+    fields: dict[str, Any] = json.loads(Paths(Path(root)).config.read_text())
+    for name in ("server_names", "cors_origins"):
+        fields[name] = tuple(fields[name])
+    return Config(**fields)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write *path* whole or not at all, readable for its owner alone."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def default_celery() -> str:
+    """The ``celery`` beside the Python that runs Cyme."""
+    return str(Path(sys.executable).parent / "celery")
+
+
+def boot_path() -> str:
+    """The folder with the module that every worker imports first."""
+    return str(Path(__file__).resolve().parent / "workers" / "boot")

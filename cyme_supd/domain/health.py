@@ -1,0 +1,117 @@
+"""From what was seen of a worker, what is said of it. Pure.
+
+"Not known" is an answer of its own: a worker that is silent, or whose
+broker is, is neither ready nor not ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.plan import is_answering, is_outdated
+from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import Condition, Observation, ProcessState, Status
+
+#: Intervals without an answer after which a worker counts as silent.
+SILENT_INTERVALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A condition before it is known since when; ``status`` None is "not known"."""
+
+    type: str
+    status: bool | None
+    reason: str
+    message: str = ""
+
+
+def status_of(
+    worker: Worker,
+    wanted: Launch,
+    seen: Observation,
+    before: Status | None,
+    interval_s: float,
+    at: datetime,
+) -> Status:
+    """What to store of *worker*; *before* is what is stored, *at* the wall clock."""
+    ready = readiness(worker, wanted, seen, interval_s)
+    process = seen.process
+    is_known = ready.status is True and seen.answer is not None
+    verdicts = [ready, *crash_loop(seen)]
+    return Status(
+        name=worker.name,
+        generation=worker.instance.generation,
+        state=process.state if process else None,
+        pid=process.pid if process else None,
+        ready=ready.status,
+        consuming=consuming(worker, seen) if is_known else ready.status,
+        autoscale=seen.answer.autoscale if is_known and seen.answer else None,
+        conditions=tuple(_dated(verdicts, before.conditions if before else (), at)),
+    )
+
+
+def readiness(worker: Worker, wanted: Launch, seen: Observation, interval_s: float) -> Verdict:
+    """Whether the worker that should run does, and answers."""
+    process = seen.process
+    if process is None or not process.state.is_up:
+        return _not_up(worker, seen)
+    if is_outdated(wanted, process, seen.running):
+        return Verdict("Ready", False, "Restarting", "it is replaced for a change")
+    if is_answering(seen) and seen.answer is not None:
+        age = seen.now - seen.answer.at
+        if age <= SILENT_INTERVALS * interval_s:
+            return Verdict("Ready", True, "Answering")
+        if seen.pulse.is_well:
+            return Verdict("Ready", None, "Silent", "it has stopped answering")
+    if seen.pulse.is_well is False:
+        return Verdict("Ready", None, "BrokerDown", "its broker does not answer")
+    if seen.answer is not None and is_answering(seen):
+        return Verdict("Ready", None, "Silent", "its broker is being asked")
+    return Verdict("Ready", False, "Starting", "it has not answered yet")
+
+
+def _not_up(worker: Worker, seen: Observation) -> Verdict:
+    state = seen.process.state if seen.process else None
+    if state is ProcessState.STOPPING:
+        return Verdict("Ready", False, "Stopping", "it finishes what it has begun")
+    if state is ProcessState.BACKOFF:
+        return Verdict("Ready", False, "Backoff", "it ended soon after its start")
+    if worker.instance.is_deleting:
+        return Verdict("Ready", False, "Deleting")
+    if not worker.instance.is_enabled:
+        return Verdict("Ready", False, "Disabled")
+    if state is ProcessState.UNKNOWN:
+        return Verdict("Ready", None, "Unknown", "supervisord does not know its state")
+    return Verdict("Ready", False, "Stopped", "it should run and does not")
+
+
+def crash_loop(seen: Observation) -> list[Verdict]:
+    """The condition CrashLooping, while there is one."""
+    if seen.process is None or seen.process.state not in (
+        ProcessState.BACKOFF,
+        ProcessState.FATAL,
+    ):
+        return []
+    message = seen.process.spawn_error or "it ends soon after every start"
+    return [Verdict("CrashLooping", True, seen.process.state.value.capitalize(), message)]
+
+
+def consuming(worker: Worker, seen: Observation) -> bool:
+    """Whether it consumes from every queue it should."""
+    return seen.answer is not None and worker.consumes <= seen.answer.queues
+
+
+def _dated(
+    verdicts: Iterable[Verdict], before: tuple[Condition, ...], at: datetime
+) -> Iterable[Condition]:
+    """The verdicts as conditions; one that says the same as before keeps its time."""
+    known = {condition.type: condition for condition in before}
+    for new in verdicts:
+        old = known.get(new.type)
+        is_same = old is not None and (old.status, old.reason) == (new.status, new.reason)
+        since = old.since if old is not None and is_same else at
+        yield Condition(new.type, new.status, new.reason, new.message, since)

@@ -1,0 +1,88 @@
+"""The app every worker is started with: its own one, prepared.
+
+``celery -A cyme_boot:app worker`` imports this module, in whatever virtual
+environment the app lives; so it is self-contained, and the folder it is in
+holds nothing else. ``CYME_BOOT`` carries, as JSON: ``app`` (``module:name``,
+or null for the bundled one), ``config`` (Celery settings), ``queues`` (full
+declarations, the worker's own first) and ``reply_to`` (the routing key at
+which the branch waits to hear that the worker is ready).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from celery import signals
+from celery.app.utils import find_app
+from celery.utils.log import get_logger
+from kombu import Exchange, Producer, Queue
+
+BUNDLED = "cyme_supd.workers.bundled:app"
+READY = "cyme.ready"
+
+logger = get_logger(__name__)
+boot = json.loads(os.environ["CYME_BOOT"])
+
+
+def prepare(name: str, config: dict[str, Any]) -> Any:
+    """The app called *name* with *config* over its own settings."""
+    prepared = find_app(name)
+    # Read once before the update: settings in the old upper-case style and
+    # new ones may not be mixed while they are still being collected.
+    prepared.conf.get("task_default_queue")
+    prepared.conf.update(config)
+    # The branch asks on this exchange, in JSON, whatever the app's tasks use.
+    prepared.conf.update(control_exchange="celery", worker_enable_remote_control=True)
+    mailbox = prepared.control.mailbox
+    mailbox.accept = [*(mailbox.accept or ()), "json"]
+    mailbox.serializer = "json"
+    return prepared
+
+
+def queue(entry: dict[str, Any]) -> Queue:
+    """The kombu queue behind one of ``CYME_BOOT``'s declarations."""
+    return Queue.from_dict(
+        entry["name"],
+        exchange=entry["exchange"],
+        exchange_type=entry["exchange_type"],
+        routing_key=entry["routing_key"],
+        **entry["options"],
+    )
+
+
+@signals.celeryd_init.connect(weak=False)
+def declare(**_: Any) -> None:
+    # Before -Q is looked at: by its bare name a queue would be bound to an
+    # exchange of the same name, and nothing repairs that later.
+    app.amqp.queues.add(queue(boot["queues"][0]))
+
+
+@signals.celeryd_after_setup.connect(weak=False)
+def consume(**_: Any) -> None:
+    for entry in boot["queues"][1:]:
+        app.amqp.queues.select_add(queue(entry))
+
+
+@signals.worker_ready.connect(weak=False)
+def announce(sender: Any = None, **_: Any) -> None:
+    """Tell the branch, so that it need not ask every worker all the time."""
+    exchange = Exchange(
+        "reply.celery.pidbox", type="direct", durable=False, delivery_mode="transient"
+    )
+    try:
+        with sender.connection.channel() as channel:
+            Producer(channel, serializer="json").publish(
+                {sender.hostname: {"ready": os.getpid()}},
+                exchange=exchange,
+                routing_key=boot["reply_to"],
+                declare=[exchange],
+                headers={"ticket": READY},
+            )
+    except Exception as exc:
+        # The branch also finds out by asking; only later.
+        logger.warning("could not tell the branch that this worker is ready: %r", exc)
+
+
+app = prepare(boot["app"] or BUNDLED, boot["config"])

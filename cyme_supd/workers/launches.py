@@ -1,0 +1,90 @@
+"""The files between a branch and the workers it launches."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from cyme_supd.config import write_private
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.status import Running
+from cyme_supd.errors import Unavailable
+
+
+class LaunchFiles:
+    """``<root>/instances/<name>/``: ``launch.json`` in, ``running.json`` out.
+
+    Digests and what runs are remembered, so that a pass over a fleet at rest
+    reads no file; only this branch writes the first, and the second changes
+    with the pid.
+    """
+
+    def __init__(self, instances: Path) -> None:
+        self._instances = instances
+        self._written: dict[str, str | None] = {}
+        self._running: dict[str, Running] = {}
+
+    def write(self, name: str, launch: Launch) -> None:
+        folder = self._instances / name
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(folder / "launch.json", json.dumps(launch.as_dict()).encode())
+        except OSError as exc:
+            self._written.pop(name, None)
+            raise Unavailable(f"cannot write the launch file of {name}: {exc}") from exc
+        self._written[name] = launch.digest
+
+    def written(self, name: str) -> str | None:
+        if name not in self._written:
+            content = _read(self._instances / name / "launch.json")
+            self._written[name] = content.get("digest") if content else None
+        return self._written[name]
+
+    def running(self, name: str, pid: int) -> Running | None:
+        known = self._running.get(name)
+        if known is None or known.pid != pid:
+            content = _read(self._instances / name / "running.json")
+            if content is None or content.get("pid") != pid:
+                return None
+            known = self._running[name] = Running(pid, str(content.get("identity")))
+        return known
+
+    def remove(self, name: str) -> None:
+        self._written.pop(name, None)
+        self._running.pop(name, None)
+        try:
+            shutil.rmtree(self._instances / name)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise Unavailable(f"cannot remove the folder of {name}: {exc}") from exc
+
+
+class WorkerLogs:
+    """The ends of the workers' logs."""
+
+    def __init__(self, instances: Path) -> None:
+        self._instances = instances
+
+    def tail(self, name: str, size: int) -> bytes:
+        try:
+            with open(self._instances / name / "worker.log", "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - size))
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+        except OSError as exc:
+            raise Unavailable(f"cannot read the log of {name}: {exc}") from exc
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in *path*; ``None`` where there is none that is whole."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

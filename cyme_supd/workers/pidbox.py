@@ -1,0 +1,156 @@
+"""Celery's remote control on the wire, without waiting for anyone.
+
+:meth:`celery.app.control.Control.broadcast` declares a reply queue for every
+question and waits for the answers. Here there is one standing reply queue,
+and a question is one message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from kombu import Connection, Consumer, Exchange, Producer, Queue
+from kombu.pidbox import Mailbox
+
+from cyme_supd.clock import Clock
+from cyme_supd.domain.spec import Worker
+from cyme_supd.errors import Unavailable
+
+#: The control exchange of Celery; workers of ours all use this one.
+NAMESPACE = "celery"
+#: Marks the message by which a worker says that it is ready.
+READY = "cyme.ready"
+CONNECT_TIMEOUT_S = 3.0
+IO_TIMEOUT_S = 5.0
+#: How long a question is worth an answer.
+QUESTION_EXPIRES_S = 30.0
+REPLY_QUEUE_EXPIRES_S = 60.0
+
+_mailbox = Mailbox(NAMESPACE, type="fanout")
+CONTROL_EXCHANGE: Exchange = _mailbox.exchange
+REPLY_EXCHANGE: Exchange = _mailbox.reply_exchange
+
+Errors = tuple[type[BaseException], ...]
+
+
+def connection(broker: str) -> Connection:
+    """A connection that gives up on a broker that does not answer.
+
+    kombu's own default is to wait for ever on a socket that is open.
+    """
+    if broker.startswith("redis"):
+        options = {"socket_timeout": IO_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+    else:
+        options = {"read_timeout": IO_TIMEOUT_S, "write_timeout": IO_TIMEOUT_S}
+    return Connection(
+        broker, connect_timeout=CONNECT_TIMEOUT_S, transport_options=options, heartbeat=0
+    )
+
+
+def broken(conn: Connection) -> Errors:
+    """What *conn* raises when the broker is not to be had."""
+    return (*conn.connection_errors, *conn.channel_errors, OSError, Unavailable)
+
+
+def reply_address(branch: str) -> str:
+    """The routing key of a branch's standing reply queue.
+
+    The same after every start, so that a branch that was killed leaves no
+    queue behind that nobody will ever read.
+    """
+    return f"cyme-{hashlib.sha256(branch.encode()).hexdigest()[:16]}"
+
+
+def reply_queue(address: str) -> Queue:
+    """Where answers to *address* wait."""
+    return Queue(
+        f"{address}.{REPLY_EXCHANGE.name}",
+        exchange=REPLY_EXCHANGE,
+        routing_key=address,
+        durable=False,
+        auto_delete=True,
+        expires=REPLY_QUEUE_EXPIRES_S,
+    )
+
+
+def ask(
+    producer: Producer,
+    command: str,
+    arguments: dict[str, Any],
+    destination: Sequence[str] | None,
+    address: str,
+    expires_at: float,
+    ticket: str | None = None,
+) -> None:
+    """Put *command* to the workers named, or to all; answers go to *address*.
+
+    *ticket* comes back with every answer; the command's name by default.
+    *expires_at* is epoch seconds.
+    """
+    producer.publish(
+        {
+            "method": command,
+            "arguments": arguments,
+            "destination": list(destination) if destination is not None else None,
+            "pattern": None,
+            "matcher": None,
+            "ticket": ticket or command,
+            "reply_to": {"exchange": REPLY_EXCHANGE.name, "routing_key": address},
+        },
+        exchange=CONTROL_EXCHANGE,
+        declare=[CONTROL_EXCHANGE],
+        headers={"clock": 0, "expires": expires_at},
+        serializer="json",
+        retry=False,
+    )
+
+
+class WorkerQuestions:
+    """Asks one worker and waits, on a connection of its own for each question."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def stats(self, worker: Worker, timeout_s: float) -> dict[str, object]:
+        """Celery's stats of the worker; ``Unavailable`` when it does not say."""
+        conn = connection(worker.broker)
+        try:
+            return self._stats(conn, worker.nodename, timeout_s)
+        except Unavailable:
+            raise
+        except broken(conn) as exc:
+            raise Unavailable(f"{worker.nodename} did not answer: {exc}") from exc
+        finally:
+            conn.release()
+
+    def _stats(self, conn: Connection, nodename: str, timeout_s: float) -> dict[str, object]:
+        deadline = self._clock.monotonic() + timeout_s
+        address = f"cyme-ask-{uuid4().hex}"
+        answers: list[dict[str, object]] = []
+
+        def receive(body: Any, _message: Any) -> None:
+            if isinstance(body, dict) and isinstance(body.get(nodename), dict):
+                answers.append(body[nodename])
+
+        consumer = Consumer(
+            conn.default_channel,
+            [reply_queue(address)],
+            callbacks=[receive],
+            no_ack=True,
+            accept=["json"],
+        )
+        with consumer:
+            expires_at = self._clock.now().timestamp() + timeout_s
+            ask(Producer(conn.default_channel), "stats", {}, [nodename], address, expires_at)
+            while not answers:
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    raise Unavailable(f"{nodename} did not answer within {timeout_s:g} s")
+                try:
+                    conn.drain_events(timeout=left)
+                except TimeoutError:
+                    continue
+        return answers[0]
