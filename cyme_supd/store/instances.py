@@ -1,0 +1,176 @@
+"""Instances, as rows; the queues they consume from, in order, in rows beside."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
+
+from cyme_supd.domain.spec import Instance
+from cyme_supd.errors import Conflict, NotFound
+from cyme_supd.store import apps, brokers, queues
+from cyme_supd.store import models as m
+
+_EDITABLE = (
+    "branch",
+    "is_enabled",
+    "is_deleting",
+    "is_forced",
+    "max_concurrency",
+    "min_concurrency",
+    "pool",
+    "extra_config",
+    "stop_timeout_s",
+    "restarts",
+)
+_SELECT: Select[Any] = select(
+    *(column for column in m.instance.c if column is not m.instance.c.broker_id),
+    m.broker.c.url.label("broker"),
+).outerjoin_from(m.instance, m.broker)
+
+
+def names(connection: Connection, app: str, after: str, limit: int | None) -> list[str]:
+    wanted = select(m.instance.c.name).where(
+        m.instance.c.app == app, m.instance.c.name > after, ~m.instance.c.is_deleting
+    )
+    return list(connection.scalars(wanted.order_by(m.instance.c.name).limit(limit)))
+
+
+def get(connection: Connection, name: str) -> Instance:
+    found = matching(connection, is_named(name))
+    if not found:
+        raise not_found(name)
+    return found[0]
+
+
+def matching(connection: Connection, condition: ColumnElement[bool]) -> list[Instance]:
+    """All that meet *condition*, by name: two queries, however many."""
+    consumed = m.instance_queue
+    rows = connection.execute(
+        select(consumed.c.instance, consumed.c.queue)
+        .join(m.instance, m.instance.c.name == consumed.c.instance)
+        .where(condition)
+        .order_by(consumed.c.instance, consumed.c.position)
+    )
+    consumes: dict[str, list[str]] = defaultdict(list)
+    for instance, queue in rows:
+        consumes[instance].append(queue)
+    wanted = _SELECT.where(condition).order_by(m.instance.c.name)
+    return [_instance(row, consumes.get(row.name, ())) for row in connection.execute(wanted)]
+
+
+def is_named(name: str) -> ColumnElement[bool]:
+    return m.instance.c.name == name
+
+
+def is_of_app(app: str) -> ColumnElement[bool]:
+    return m.instance.c.app == app
+
+
+def is_of_branch(branch: str) -> ColumnElement[bool]:
+    return m.instance.c.branch == branch
+
+
+def add(connection: Connection, instance: Instance) -> None:
+    apps.require(connection, instance.app)
+    known = select(m.instance.c.app).where(is_named(instance.name))
+    owner = connection.scalar(known)
+    if owner is not None:
+        raise Conflict(f"there is an instance {instance.name!r} already, of app {owner!r}")
+    connection.execute(
+        insert(m.instance).values(
+            name=instance.name,
+            app=instance.app,
+            created_at=instance.created_at,
+            generation=instance.generation,
+            **_values(connection, instance),
+        )
+    )
+    _consume(connection, instance)
+
+
+def save(connection: Connection, instance: Instance) -> Instance:
+    """Store an edit of the generation it was made from, under the next.
+
+    Raises ``Conflict`` where another edit came first.
+    """
+    stored = get(connection, instance.name)
+    before = _broker_id(connection, instance.name)
+    values = _values(connection, instance)
+    saved = connection.execute(
+        update(m.instance)
+        .where(
+            is_named(instance.name),
+            is_of_app(instance.app),
+            m.instance.c.generation == instance.generation,
+        )
+        .values(generation=instance.generation + 1, **values)
+    )
+    if saved.rowcount == 0:
+        raise Conflict(f"instance {instance.name!r} was changed meanwhile", "look again")
+    if before != values["broker_id"]:
+        brokers.release(connection, before)
+    if instance.queues != stored.queues:
+        _consume(connection, instance)
+    return replace(instance, generation=instance.generation + 1, created_at=stored.created_at)
+
+
+def touch(connection: Connection, app: str) -> list[Instance]:
+    connection.execute(
+        update(m.instance).where(is_of_app(app)).values(generation=m.instance.c.generation + 1)
+    )
+    return matching(connection, is_of_app(app))
+
+
+def remove(connection: Connection, name: str) -> None:
+    before = _broker_id(connection, name)
+    app = connection.scalar(select(m.instance.c.app).where(is_named(name)))
+    connection.execute(delete(m.instance).where(is_named(name)))
+    brokers.release(connection, before)
+    apps.finish(connection, str(app))
+
+
+def not_found(name: str) -> NotFound:
+    return NotFound(f"there is no instance {name!r}", "GET /<app>/instances/ lists those of an app")
+
+
+def _broker_id(connection: Connection, name: str) -> int | None:
+    row = connection.execute(select(m.instance.c.broker_id).where(is_named(name))).first()
+    if row is None:
+        raise not_found(name)
+    return row.broker_id  # type: ignore[no-any-return]
+
+
+def _values(connection: Connection, instance: Instance) -> dict[str, Any]:
+    values = {field: getattr(instance, field) for field in _EDITABLE}
+    values["arguments"] = list(instance.arguments)
+    values["broker_id"] = brokers.refer(connection, instance.broker)
+    return values
+
+
+def _consume(connection: Connection, instance: Instance) -> None:
+    consumed = m.instance_queue
+    connection.execute(delete(consumed).where(consumed.c.instance == instance.name))
+    if not instance.queues:
+        return
+    known = set(queues.names(connection, instance.app, "", None))
+    for queue in instance.queues:
+        if queue not in known:
+            raise queues.not_found(instance.app, queue)
+    connection.execute(
+        insert(consumed),
+        [
+            {"instance": instance.name, "app": instance.app, "queue": queue, "position": position}
+            for position, queue in enumerate(instance.queues)
+        ],
+    )
+
+
+def _instance(row: Row[Any], consumes: Sequence[str]) -> Instance:
+    values = row._asdict()
+    values["arguments"] = tuple(row.arguments)
+    values["queues"] = tuple(consumes)
+    return Instance(**values)

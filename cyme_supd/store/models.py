@@ -1,0 +1,188 @@
+"""The tables, in types that SQLite, PostgreSQL and MariaDB all have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import mysql
+
+from cyme_supd.errors import Invalid
+
+MAX_CONCURRENCY = 1000
+
+metadata = MetaData(
+    # Names that a later migration can count on, on every database.
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment: stored as UTC without an offset, given back aware, to the microsecond."""
+
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise Invalid("a time without an offset cannot be stored")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def name_type() -> Any:
+    """A name: compared and ordered by code point, whatever the database's language."""
+    return (
+        String(128)
+        .with_variant(String(128, collation="C"), "postgresql")
+        .with_variant(String(128, collation="utf8mb4_bin"), "mysql", "mariadb")
+    )
+
+
+def _name_is_whole(column: str = "name") -> CheckConstraint:
+    # Bytes on MariaDB, characters elsewhere: the same, names are ASCII.
+    return CheckConstraint(f"length({column}) BETWEEN 1 AND 128", name=f"{column}_length")
+
+
+broker = Table(
+    "broker",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # A URL is longer than what MariaDB can index: its sha256 is what is unique.
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+)
+
+app = Table(
+    "app",
+    metadata,
+    Column("name", name_type(), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    Column("broker_id", ForeignKey("broker.id", ondelete="RESTRICT"), index=True),
+    Column("arguments", JSON, nullable=False),
+    Column("extra_config", JSON, nullable=False),
+    Column("celery_app", Text),
+    Column("directory", Text),
+    Column("environment", JSON, nullable=False),
+    Column("user", Text),
+    Column("command", Text),
+    Column("result_backend", Text),
+    Column("pool", String(16)),
+    Column("stop_timeout_s", Integer),
+    Column("is_deleting", Boolean, nullable=False),
+    _name_is_whole(),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("app", ForeignKey("app.name", ondelete="CASCADE"), primary_key=True),
+    Column("name", name_type(), primary_key=True),
+    Column("exchange", name_type(), nullable=False),
+    Column("exchange_type", String(16), nullable=False),
+    Column("routing_key", name_type(), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # At most 128 characters and 255 bytes.
+    CheckConstraint("length(name) BETWEEN 1 AND 255", name="name_length"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("name", name_type(), primary_key=True),
+    Column("app", ForeignKey("app.name", ondelete="RESTRICT"), nullable=False, index=True),
+    # Not a reference: an instance may be there before its branch first reports.
+    Column("branch", name_type(), nullable=False, index=True),
+    Column("created_at", Instant, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("is_deleting", Boolean, nullable=False),
+    Column("is_forced", Boolean, nullable=False),
+    Column("broker_id", ForeignKey("broker.id", ondelete="RESTRICT"), index=True),
+    Column("max_concurrency", Integer, nullable=False),
+    Column("min_concurrency", Integer, nullable=False),
+    Column("pool", String(16)),
+    Column("arguments", JSON, nullable=False),
+    Column("extra_config", JSON, nullable=False),
+    Column("stop_timeout_s", Integer),
+    Column("generation", Integer, nullable=False),
+    Column("restarts", Integer, nullable=False),
+    _name_is_whole(),
+    _name_is_whole("branch"),
+    CheckConstraint(
+        f"max_concurrency BETWEEN 1 AND {MAX_CONCURRENCY}"
+        " AND min_concurrency BETWEEN 0 AND max_concurrency",
+        name="concurrency",
+    ),
+    CheckConstraint("generation >= 1", name="generation"),
+)
+
+instance_queue = Table(
+    "instance_queue",
+    metadata,
+    Column("instance", ForeignKey("instance.name", ondelete="CASCADE"), primary_key=True),
+    Column("queue", name_type(), primary_key=True),
+    Column("app", name_type(), nullable=False),
+    Column("position", Integer, nullable=False),
+    ForeignKeyConstraint(["app", "queue"], ["queue.app", "queue.name"], ondelete="CASCADE"),
+    Index(None, "app", "queue"),
+)
+
+status = Table(
+    "status",
+    metadata,
+    Column("name", ForeignKey("instance.name", ondelete="CASCADE"), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("state", String(16)),
+    Column("pid", Integer),
+    Column("ready", Boolean),
+    Column("consuming", Boolean),
+    Column("autoscale_max", Integer),
+    Column("autoscale_min", Integer),
+    Column("conditions", JSON, nullable=False),
+)
+
+branch = Table(
+    "branch",
+    metadata,
+    Column("id", name_type(), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("sup_interval", Double, nullable=False),
+    Column("numc", Integer, nullable=False),
+    Column("loglevel", String(16), nullable=False),
+    Column("logfile", Text),
+    Column("started_at", Instant, nullable=False),
+    Column("observed_at", Instant),
+    Column("health", JSON, nullable=False),
+    _name_is_whole("id"),
+)

@@ -1,0 +1,118 @@
+"""What was observed of instances, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+
+from cyme_supd.clock import isoformat
+from cyme_supd.domain.status import Condition, ProcessState, Status
+from cyme_supd.store import instances
+from cyme_supd.store import models as m
+
+#: Names in one query; every database takes that many parameters.
+_BATCH = 500
+
+
+def get(connection: Connection, name: str) -> Status | None:
+    row = connection.execute(select(m.status).where(m.status.c.name == name)).first()
+    return None if row is None else _status(row)
+
+
+def of_branch(connection: Connection, branch: str) -> dict[str, Status]:
+    rows = connection.execute(
+        select(m.status).join(m.instance).where(instances.is_of_branch(branch))
+    )
+    return {row.name: _status(row) for row in rows}
+
+
+def pending(connection: Connection, branch: str) -> list[str]:
+    observed = m.status.c.generation
+    wanted = (
+        select(m.instance.c.name)
+        .select_from(m.instance.outerjoin(m.status))
+        .where(
+            instances.is_of_branch(branch),
+            or_(observed.is_(None), observed < m.instance.c.generation),
+        )
+        .order_by(m.instance.c.name)
+    )
+    return list(connection.scalars(wanted))
+
+
+def save(connection: Connection, statuses: Iterable[Status]) -> None:
+    """Store them; passed over where the instance is gone.
+
+    A generation that the instance has not reached was observed of an earlier
+    one by the same name: gone too.
+    """
+    wanted = {status.name: status for status in statuses}
+    new: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
+    for name, generation, is_known in _generations(connection, list(wanted)):
+        if wanted[name].generation <= generation:
+            (known if is_known else new).append(_values(wanted[name]))
+    if new:
+        connection.execute(insert(m.status), new)
+    if known:
+        # A column's own name would mean the value to set.
+        by_name = update(m.status).where(m.status.c.name == bindparam("of"))
+        connection.execute(by_name, [{"of": row.pop("name"), **row} for row in known])
+
+
+def _generations(connection: Connection, names: list[str]) -> Iterator[tuple[str, int, bool]]:
+    """Of those instances that are there: name, generation, whether a status is stored."""
+    for start in range(0, len(names), _BATCH):
+        rows = connection.execute(
+            select(m.instance.c.name, m.instance.c.generation, m.status.c.name)
+            .select_from(m.instance.outerjoin(m.status))
+            .where(m.instance.c.name.in_(names[start : start + _BATCH]))
+        )
+        for name, generation, known in rows:
+            yield name, generation, known is not None
+
+
+def _values(status: Status) -> dict[str, Any]:
+    most, least = status.autoscale or (None, None)
+    return {
+        "name": status.name,
+        "generation": status.generation,
+        "state": status.state and str(status.state),
+        "pid": status.pid,
+        "ready": status.ready,
+        "consuming": status.consuming,
+        "autoscale_max": most,
+        "autoscale_min": least,
+        "conditions": [_fact(condition) for condition in status.conditions],
+    }
+
+
+def _status(row: Row[Any]) -> Status:
+    has_limits = row.autoscale_max is not None
+    return Status(
+        name=row.name,
+        generation=row.generation,
+        state=None if row.state is None else ProcessState(row.state),
+        pid=row.pid,
+        ready=row.ready,
+        consuming=row.consuming,
+        autoscale=(row.autoscale_max, row.autoscale_min) if has_limits else None,
+        conditions=tuple(_condition(fact) for fact in row.conditions),
+    )
+
+
+def _fact(condition: Condition) -> dict[str, Any]:
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "since": isoformat(condition.since),
+    }
+
+
+def _condition(fact: Mapping[str, Any]) -> Condition:
+    return Condition(**{**fact, "since": datetime.fromisoformat(fact["since"])})

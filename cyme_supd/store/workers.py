@@ -1,0 +1,32 @@
+"""Instances with all they inherit: four queries, however many."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection
+
+from cyme_supd.domain.spec import Worker
+from cyme_supd.store import apps, instances, queues
+
+
+def get(connection: Connection, name: str, default_broker: str) -> Worker:
+    found = matching(connection, instances.is_named(name), default_broker)
+    if not found:
+        raise instances.not_found(name)
+    return found[0]
+
+
+def matching(
+    connection: Connection, condition: ColumnElement[bool], default_broker: str
+) -> list[Worker]:
+    found = instances.matching(connection, condition)
+    their_apps = apps.of_instances(connection, condition)
+    their_queues = queues.of_instances(connection, condition)
+    return [
+        Worker(
+            instance=instance,
+            app=their_apps[instance.app],
+            queues=tuple(their_queues[instance.app, name] for name in instance.queues),
+            broker=instance.broker or their_apps[instance.app].broker or default_broker,
+        )
+        for instance in found
+    ]

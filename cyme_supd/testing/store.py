@@ -1,0 +1,287 @@
+"""The store, in memory: passes the contract suite of the one on a database."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from cyme_supd.domain.spec import App, Instance, Queue, Worker
+from cyme_supd.domain.status import Branch, Status
+from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
+
+_T = TypeVar("_T", App, Queue, Instance, Branch)
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_BUSY_TIMEOUT_S = 5.0
+
+
+@dataclass
+class _State:
+    apps: dict[str, App] = field(default_factory=dict)
+    queues: dict[tuple[str, str], Queue] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
+    branches: dict[str, Branch] = field(default_factory=dict)
+
+    def copy(self) -> _State:
+        return _State(
+            dict(self.apps),
+            dict(self.queues),
+            dict(self.instances),
+            dict(self.statuses),
+            dict(self.branches),
+        )
+
+
+class MemoryView:
+    def __init__(self, state: _State, default_broker: str) -> None:
+        self._state = state
+        self._default_broker = default_broker
+
+    def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
+        theirs = (each.name for each in self._state.apps.values() if not each.is_deleting)
+        return _page(theirs, after, limit)
+
+    def app(self, name: str) -> App:
+        return _found(self._state.apps, name, f"there is no app {name!r}")
+
+    def queue_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]:
+        return _page((name for of, name in self._state.queues if of == app), after, limit)
+
+    def queue(self, app: str, name: str) -> Queue:
+        return _found(self._state.queues, (app, name), f"app {app!r} has no queue {name!r}")
+
+    def instance_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]:
+        theirs = (each.name for each in self.instances(app) if not each.is_deleting)
+        return _page(theirs, after, limit)
+
+    def instance(self, name: str) -> Instance:
+        return _found(self._state.instances, name, f"there is no instance {name!r}")
+
+    def instances(self, app: str) -> list[Instance]:
+        return [each for each in self._sorted() if each.app == app]
+
+    def worker(self, name: str) -> Worker:
+        return self._worker(self.instance(name))
+
+    def workers(self, branch: str) -> list[Worker]:
+        return [self._worker(each) for each in self._sorted() if each.branch == branch]
+
+    def pending(self, branch: str) -> list[str]:
+        observed = {name: status.generation for name, status in self._state.statuses.items()}
+        return [
+            each.name
+            for each in self._sorted()
+            if each.branch == branch and each.generation > observed.get(each.name, 0)
+        ]
+
+    def status(self, name: str) -> Status | None:
+        return self._state.statuses.get(name)
+
+    def statuses(self, branch: str) -> dict[str, Status]:
+        return {
+            name: status
+            for name, status in self._state.statuses.items()
+            if self._state.instances[name].branch == branch
+        }
+
+    def branch(self, id: str) -> Branch:
+        return _found(self._state.branches, id, f"there is no branch {id!r}")
+
+    def branch_ids(self) -> list[str]:
+        return sorted(self._state.branches)
+
+    def _sorted(self) -> list[Instance]:
+        return [self._state.instances[name] for name in sorted(self._state.instances)]
+
+    def _worker(self, instance: Instance) -> Worker:
+        app = self._state.apps[instance.app]
+        return Worker(
+            instance=instance,
+            app=app,
+            queues=tuple(self._state.queues[app.name, name] for name in instance.queues),
+            broker=instance.broker or app.broker or self._default_broker,
+        )
+
+
+class MemoryTransaction(MemoryView):
+    def add_app(self, app: App) -> None:
+        if app.name in self._state.apps:
+            raise Conflict(f"there is an app {app.name!r} already")
+        _check_length(app.name)
+        self._state.apps[app.name] = _stored(app)
+
+    def save_app(self, app: App) -> None:
+        created_at = self.app(app.name).created_at
+        self._state.apps[app.name] = replace(_stored(app), created_at=created_at)
+
+    def remove_app(self, name: str) -> None:
+        self.app(name)
+        if left := [each.name for each in self.instances(name)]:
+            raise Conflict(f"app {name!r} has instances: {', '.join(left)}")
+        for queue in self.queue_names(name):
+            del self._state.queues[name, queue]
+        del self._state.apps[name]
+
+    def add_queue(self, queue: Queue) -> None:
+        self.app(queue.app)
+        if (queue.app, queue.name) in self._state.queues:
+            raise Conflict(f"app {queue.app!r} has a queue {queue.name!r} already")
+        self._state.queues[queue.app, queue.name] = _stored(queue)
+
+    def save_queue(self, queue: Queue) -> None:
+        created_at = self.queue(queue.app, queue.name).created_at
+        edited = replace(_stored(queue), created_at=created_at)
+        self._state.queues[queue.app, queue.name] = edited
+        for each in self._consumers(queue.app, queue.name):
+            self._touch(each)
+
+    def remove_queue(self, app: str, name: str) -> None:
+        self.queue(app, name)
+        for each in self._consumers(app, name):
+            left = tuple(queue for queue in each.queues if queue != name)
+            self._touch(replace(each, queues=left))
+        del self._state.queues[app, name]
+
+    def add_instance(self, instance: Instance) -> None:
+        self.app(instance.app)
+        if known := self._state.instances.get(instance.name):
+            raise Conflict(f"there is an instance {known.name!r} already, of app {known.app!r}")
+        self._check(instance)
+        self._state.instances[instance.name] = _stored(instance)
+
+    def save_instance(self, instance: Instance) -> Instance:
+        known = self.instance(instance.name)
+        if (known.app, known.generation) != (instance.app, instance.generation):
+            raise Conflict(f"instance {instance.name!r} was changed meanwhile")
+        self._check(instance)
+        return self._touch(replace(_stored(instance), created_at=known.created_at))
+
+    def touch_instances(self, app: str) -> list[Instance]:
+        return [self._touch(each) for each in self.instances(app)]
+
+    def remove_instance(self, name: str) -> None:
+        app = self.app(self.instance(name).app)
+        del self._state.instances[name]
+        self._state.statuses.pop(name, None)
+        if app.is_deleting and not self.instances(app.name):
+            self.remove_app(app.name)
+
+    def save_statuses(self, statuses: Iterable[Status]) -> None:
+        for status in statuses:
+            known = self._state.instances.get(status.name)
+            if known is not None and status.generation <= known.generation:
+                self._state.statuses[status.name] = status
+
+    def save_branch(self, branch: Branch) -> None:
+        _check_length(branch.id)
+        self._state.branches[branch.id] = _stored(branch)
+
+    def _touch(self, instance: Instance) -> Instance:
+        touched = replace(instance, generation=instance.generation + 1)
+        self._state.instances[instance.name] = touched
+        return touched
+
+    def _consumers(self, app: str, queue: str) -> list[Instance]:
+        return [each for each in self.instances(app) if queue in each.queues]
+
+    def _check(self, instance: Instance) -> None:
+        _check_length(instance.name)
+        _check_length(instance.branch)
+        if not 0 <= instance.min_concurrency <= instance.max_concurrency <= 1000:
+            raise Invalid("a value is out of its bounds: concurrency")
+        if instance.max_concurrency < 1 or instance.generation < 1:
+            raise Invalid("a value is out of its bounds")
+        for queue in instance.queues:
+            self.queue(instance.app, queue)
+        if len(set(instance.queues)) < len(instance.queues):
+            raise Conflict("a queue is there twice")
+
+
+class MemoryStore:
+    """Thread-safe. A look is of the state at its beginning; a write is all or nothing."""
+
+    def __init__(self, default_broker: str = "redis://127.0.0.1:6379/0") -> None:
+        self._default_broker = default_broker
+        self._state = _State()
+        self._version = 0
+        self._write_lock = threading.Lock()
+        #: Set to make every call fail with it, as when a database is locked.
+        self.failure: Exception | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[MemoryView]:
+        self._fail()
+        yield MemoryView(self._state, self._default_broker)
+
+    @contextmanager
+    def writing(self) -> Iterator[MemoryTransaction]:
+        self._fail()
+        if not self._write_lock.acquire(timeout=_BUSY_TIMEOUT_S):
+            raise Unavailable("the database is busy with other changes", "try again")
+        try:
+            state = self._state.copy()
+            yield MemoryTransaction(state, self._default_broker)
+            self._fail()
+            # Never changed once it is here: whoever looks keeps what they see.
+            self._state = state
+            self._version += 1
+        finally:
+            self._write_lock.release()
+
+    def version(self) -> int:
+        self._fail()
+        return self._version
+
+    def close(self) -> None:
+        """There is nothing to close; a database has."""
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def _page(names: Iterable[str], after: str, limit: int | None) -> list[str]:
+    return sorted(name for name in names if name > after)[:limit]
+
+
+def _found(table: Mapping[_K, _V], key: _K, otherwise: str) -> _V:
+    try:
+        return table[key]
+    except KeyError:
+        raise NotFound(otherwise) from None
+
+
+def _check_length(name: str) -> None:
+    if not 1 <= len(name) <= 128:
+        raise Invalid("a value is out of its bounds: length")
+
+
+def _stored(value: _T) -> _T:
+    """*value* as a database gives it back: JSON's types, times in UTC, nothing shared."""
+    changed = {}
+    for name in value.__dataclass_fields__:
+        before = getattr(value, name)
+        if isinstance(before, Mapping):
+            changed[name] = _as_json(before)
+        elif isinstance(before, datetime):
+            changed[name] = _as_utc(before)
+    return replace(value, **changed)
+
+
+def _as_json(value: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except ValueError as exc:
+        raise Invalid(f"a value cannot be stored: {exc}") from exc
+
+
+def _as_utc(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise Invalid("a time without an offset cannot be stored")
+    return at.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""What every store does: the one in memory and the one on SQLite."""
