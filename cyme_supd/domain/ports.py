@@ -19,8 +19,12 @@ from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Sta
 class View(Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
-    def app_names(self, after: str = "", limit: int | None = None) -> list[str]: ...
-    def app(self, name: str) -> App: ...
+    def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
+        """Those not being deleted, in the order of their names."""
+
+    def app(self, name: str) -> App:
+        """Also one that is being deleted: its name is taken until it is gone."""
+
     def queue_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]: ...
     def queue(self, app: str, name: str) -> Queue: ...
 
@@ -70,7 +74,7 @@ class Transaction(View, Protocol):
         """Give every instance of the app its next generation: its app changed."""
 
     def remove_instance(self, name: str) -> None:
-        """The instance and its status."""
+        """The instance and its status; and its app, if that only waited for this."""
 
     def save_statuses(self, statuses: Iterable[Status]) -> None:
         """Of instances that are gone by now: passed over."""

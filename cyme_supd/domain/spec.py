@@ -38,7 +38,7 @@ class App:
     ``None`` and empty mean the default. ``broker`` is a URL, ``arguments``
     are words for ``celery worker``, ``extra_config`` Celery settings in
     lower case, ``command`` the ``celery`` of the app's own virtual
-    environment.
+    environment. One that is being deleted goes with its last instance.
     """
 
     name: str
@@ -54,6 +54,7 @@ class App:
     result_backend: str | None = None
     pool: str | None = None
     stop_timeout_s: int | None = None
+    is_deleting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

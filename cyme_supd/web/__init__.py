@@ -1,0 +1,1 @@
+"""The HTTP interface: what a request says, and how the answer looks."""

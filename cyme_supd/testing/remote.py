@@ -1,0 +1,62 @@
+"""Remote control of workers that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cyme_supd.clock import Clock
+from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import Answer, Pulse
+
+
+class FakeRemoteControl:
+    """:class:`cyme_supd.domain.ports.RemoteControl` whose workers say what a test has them say.
+
+    ``asked`` and ``commands`` keep what was put to them, in order.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._answers: dict[str, Answer] = {}
+        self._pulses: dict[str, Pulse] = {}
+        self.brokers: frozenset[str] = frozenset()
+        self.asked: list[str] = []
+        self.commands: list[tuple[str, int, int]] = []
+
+    def answer(self, worker: Worker) -> Answer | None:
+        return self._answers.get(worker.nodename)
+
+    def pulse(self, broker: str) -> Pulse:
+        return self._pulses.get(broker, Pulse(True, self._clock.monotonic()))
+
+    def ask(self, workers: Sequence[Worker]) -> None:
+        self.asked.extend(worker.nodename for worker in workers)
+
+    def ask_all(self) -> None:
+        self.asked.append("*")
+
+    def autoscale(self, workers: Sequence[Worker], max: int, min: int) -> None:
+        self.commands.extend((worker.nodename, max, min) for worker in workers)
+
+    def forget(self, worker: Worker) -> None:
+        self._answers.pop(worker.nodename, None)
+
+    def use(self, brokers: Iterable[str]) -> None:
+        self.brokers = frozenset(brokers)
+
+    # -- for tests
+
+    def says(self, worker: Worker, pid: int, autoscale: tuple[int, int] | None = None) -> None:
+        """*worker*, as process *pid*, answers now: it consumes what it should."""
+        self._answers[worker.nodename] = Answer(
+            at=self._clock.monotonic(),
+            pid=pid,
+            autoscale=worker.autoscale if autoscale is None else autoscale,
+            queues=worker.consumes,
+        )
+
+    def breaks(self, broker: str, reason: str = "refused") -> None:
+        self._pulses[broker] = Pulse(False, self._clock.monotonic(), reason)
+
+    def mends(self, broker: str) -> None:
+        self._pulses[broker] = Pulse(True, self._clock.monotonic())

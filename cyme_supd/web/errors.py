@@ -1,0 +1,64 @@
+"""From errors to answers."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from cyme_supd.errors import (
+    CymeError,
+    Internal,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
+from cyme_supd.web.wire import answer
+
+RETRY_AFTER_S = 2
+
+logger = logging.getLogger("cyme_supd.web")
+
+_BY_STATUS: dict[int, tuple[type[CymeError], str, str]] = {
+    404: (NotFound, "there is no such route", "GET / lists the applications"),
+    405: (MethodNotAllowed, "the route has no such method", "Allow names those it has"),
+    413: (TooLarge, "the request is too large", "a body may have 1 MiB"),
+    415: (Unsupported, "the body is of an unknown type", "send a form or JSON"),
+}
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(CymeError, of_ours)
+    app.register_error_handler(HTTPException, of_http)
+    app.register_error_handler(Exception, of_anything)
+
+
+def of_ours(error: CymeError) -> Response:
+    """The contract's error body, under the status of the error's class."""
+    response = answer({"error": error.to_wire()}, error.http)
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def of_http(error: HTTPException) -> Response:
+    """What routing and the parsing of a request refuse."""
+    status = error.code or 500
+    if status >= 500:
+        return of_anything(error)
+    kind, message, hint = _BY_STATUS.get(status, (Invalid, "the request cannot be read", ""))
+    response = of_ours(kind(message, hint))
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            response.headers["Allow"] = value
+    return response
+
+
+def of_anything(error: Exception) -> Response:
+    """A fault of ours: it is in the log, not in the answer."""
+    logger.error("a request failed", exc_info=error)
+    return of_ours(Internal("something went wrong here", "the branch's log has the details"))

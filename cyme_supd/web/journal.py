@@ -1,0 +1,46 @@
+"""One log line per request that changes something."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+
+from cyme_supd.web.settings import Settings
+
+SHOWN_PATH = 200
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+logger = logging.getLogger("cyme_supd.web")
+
+
+def about(name: str) -> None:
+    """Note which object the request at hand made or found: it ends the log line."""
+    g.subject = name
+
+
+def install(app: Flask, settings: Settings) -> None:
+    @app.after_request
+    def write(response: Response) -> Response:
+        if request.method not in _SAFE_METHODS:
+            subject = g.get("subject", "")
+            logger.info(
+                "%s: %s %s -> %s%s",
+                settings.branch,
+                _word(request.method),
+                _path(),
+                response.status_code,
+                f" {subject}" if subject else "",
+            )
+        return response
+
+
+def _path() -> str:
+    """Without its query, where secrets may be, and with nothing that ends a line."""
+    path = quote(request.path, safe="/!:@,+=~.-_")
+    return path if len(path) <= SHOWN_PATH else path[:SHOWN_PATH] + "..."
+
+
+def _word(method: str) -> str:
+    return quote(method[:20], safe="")

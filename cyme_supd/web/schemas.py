@@ -1,0 +1,114 @@
+"""The parameters of every route, by name and type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from cyme_supd.errors import Invalid
+from cyme_supd.web.params import Params
+
+DEFAULT_TIMEOUT_S = 30.0
+MAX_TIMEOUT_S = 60.0
+MAX_PAGE = 100_000
+DEFAULT_LOG_BYTES = 16384
+MAX_LOG_BYTES = 1024 * 1024
+
+Text = str | None
+Whole = int | None
+Flag = bool | None
+Words = str | list[str] | None
+Table = str | dict[str, Any] | None
+Seconds = float | None
+
+
+class Nothing(Params):
+    """A route that takes no parameters."""
+
+
+class Page(Params):
+    limit: Whole = Field(default=None, ge=1, le=MAX_PAGE)
+    after: Text = Field(default=None, max_length=1024)
+
+
+class Shown(Params):
+    secrets: Flag = None
+
+
+class Waiting(Params):
+    timeout: Seconds = Field(default=None, ge=0, le=MAX_TIMEOUT_S)
+
+    @property
+    def timeout_s(self) -> float:
+        return DEFAULT_TIMEOUT_S if self.timeout is None else self.timeout
+
+
+class Edit(Waiting, Shown):
+    """What apps and instances have in common."""
+
+    broker: Text = None
+    arguments: Words = None
+    extra_config: Table = None
+    pool: Text = None
+    stop_timeout_s: Whole = None
+
+    def given(self) -> dict[str, Any]:
+        """What was sent of the object itself; empty ones as ``None``."""
+        return {
+            name: getattr(self, name)
+            for name in self.model_fields_set
+            if name not in ("timeout", "secrets")
+        }
+
+
+class AppEdit(Edit):
+    hostname: Text = None
+    port: Whole = None
+    userid: Text = None
+    password: Text = None
+    virtual_host: Text = None
+    vhost: Text = None
+    transport: Text = None
+    celery_app: Text = None
+    directory: Text = None
+    environment: Table = None
+    user: Text = None
+    command: Text = None
+    result_backend: Text = None
+
+    def given(self) -> dict[str, Any]:
+        values = super().given()
+        if "vhost" in values:
+            vhost = values.pop("vhost")
+            if values.setdefault("virtual_host", vhost) != vhost:
+                raise Invalid("vhost: differs from virtual_host", "they are the same; send one")
+        return values
+
+
+class InstanceEdit(Edit):
+    max_concurrency: Whole = None
+    min_concurrency: Whole = None
+    queues: Words = None
+    branch: Text = None
+
+
+class Deletion(Waiting):
+    force: Flag = None
+
+
+class Limits(Waiting):
+    max: Whole = None
+    min: Whole = None
+
+    def given(self) -> dict[str, Any]:
+        names = {"max": "max_concurrency", "min": "min_concurrency"}
+        return {names[key]: getattr(self, key) for key in names if key in self.model_fields_set}
+
+
+class StatsQuery(Waiting, Shown):
+    pass
+
+
+class LogQuery(Params):
+    bytes: Whole = Field(default=None, ge=1, le=MAX_LOG_BYTES)

@@ -1,0 +1,135 @@
+"""gunicorn's worker, as Cyme needs it: quick to stop, and errors in our own words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+)
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+
+from cyme_supd.errors import CymeError, Internal, Invalid, TooLarge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger("cyme_supd.web")
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Threads serve requests; the main thread accepts and keeps the idle connections.
+
+    ``app.on_stop`` is called in a signal's handler once the process should
+    end, so that requests that wait answer now.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_threads: set[TConn] = set()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        self._in_threads.add(conn)
+        super().enqueue_req(conn)
+
+    def finish_request(self, conn: TConn, fs: Any) -> None:
+        self._in_threads.discard(conn)
+        super().finish_request(conn, fs)
+        if not self.alive:
+            self.murder_keepalived(force=True)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if self.alive:
+            self.app.on_stop()
+            self.method_queue.defer(self._drop_idle)
+        super().handle_exit(sig, frame)
+
+    def _drop_idle(self) -> None:
+        """Close connections on which nothing was asked.
+
+        Left alone they hold the process for seconds: a browser keeps some
+        open, and a thread may be listening on one that never spoke.
+        """
+        self.murder_keepalived(force=True)
+        while self.pending_conns:
+            conn = self.pending_conns.popleft()
+            self.poller.unregister(conn.sock)
+            self.nr_conns -= 1
+            conn.close()
+        for conn in self._in_threads:
+            if not conn.data_ready and not conn.initialized:
+                _end_input(conn.sock)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what gunicorn itself refuses, in the contract's form."""
+        error = _translated(exc)
+        if isinstance(error, Internal):
+            logger.error("a request failed", exc_info=exc)
+        try:
+            client.sendall(_response(error))
+        except OSError as failure:
+            logger.debug("a refusal was not delivered: %s", failure)
+
+
+class Body:
+    """A request's body whose faults are the client's, not ours."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return self._safely(self._stream.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._safely(self._stream.readline, size)
+
+    def _safely(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            return read(size)
+        except (ParseException, OSError):
+            raise Invalid("the body is broken or ended too soon") from None
+
+
+def with_body(wsgi: WSGIApplication) -> WSGIApplication:
+    """*wsgi*, handed its requests' bodies as :class:`Body`."""
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"] = Body(environ["wsgi.input"])
+        return wsgi(environ, start_response)
+
+    return call
+
+
+def _end_input(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RD)
+    except OSError as exc:
+        logger.debug("an idle connection was gone already: %s", exc)
+
+
+def _translated(exc: Exception) -> CymeError:
+    if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
+        return TooLarge("the request's line or headers are too long", "send values in the body")
+    if isinstance(exc, ParseException):
+        return Invalid("the request is not readable as HTTP")
+    return Internal("something went wrong here", "the branch's log has the details")
+
+
+def _response(error: CymeError) -> bytes:
+    body = json.dumps({"error": error.to_wire()}).encode() + b"\n"
+    reason = {400: "Bad Request", 413: "Content Too Large"}.get(error.http, "Internal Server Error")
+    head = (
+        f"HTTP/1.1 {error.http} {reason}\r\n"
+        "Content-Type: application/json\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+        "Cache-Control: no-store\r\n"
+        "Connection: close\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,44 @@
+"""What the web needs to know, apart from the service it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cyme_supd.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``host`` and ``port`` are what it listens on; ``server_names`` are further
+    names it answers to; ``cors_origins`` the sites that may call it.
+
+    ``processes`` times ``threads`` requests are served at a time.
+    """
+
+    branch: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    server_names: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    processes: int = 2
+    threads: int = 32
+
+    @classmethod
+    def of(cls, config: Config) -> Settings:
+        return cls(
+            branch=config.id,
+            host=config.host,
+            port=config.port,
+            server_names=config.server_names,
+            cors_origins=config.cors_origins,
+        )
+
+    @property
+    def max_waits(self) -> int:
+        """How many requests of one process may wait at a time: half its threads."""
+        return max(1, self.threads // 2)
+
+    @property
+    def bind(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

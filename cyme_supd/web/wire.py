@@ -1,0 +1,210 @@
+"""What goes out, and what of it is secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from flask import Response, g, request
+
+from cyme_supd.clock import isoformat
+from cyme_supd.domain.broker import MASK, parse_broker
+from cyme_supd.domain.status import Condition
+from cyme_supd.service import (
+    AppDetails,
+    BranchDetails,
+    Details,
+    Health,
+    Outcome,
+    Stats,
+)
+from cyme_supd.web.schemas import Page, Shown
+
+OK: Mapping[str, str] = {"ok": "ok"}
+
+#: Settings whose values are nobody's business, by parts of their names.
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|secret|token|credential|(api|access|private|account)_?key", re.IGNORECASE
+)
+_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s:/@]{0,255}):\S{1,1024}@", re.IGNORECASE)
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """*value* as JSON, one line of UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    body = (text + "\n").encode("utf-8", "backslashreplace")
+    return Response(body, status, content_type="application/json")
+
+
+def settled(value: Mapping[str, Any], outcome: Outcome, status: int = 200) -> Response:
+    """*value* under *status* once it is observed; ``202`` with the reason until then."""
+    if outcome.is_converged:
+        return answer(value, status)
+    return answer({**value, "converged": False, "reason": outcome.reason}, 202)
+
+
+def accepted(name: str) -> Response:
+    """The asynchronous form's answer."""
+    return answer({"name": name}, 202)
+
+
+def page(names: Callable[[str, int | None], Sequence[str]], sent: Page) -> Response:
+    """A bare list of names, with a link to the rest where there is one."""
+    limit = sent.limit
+    found = list(names(sent.after or "", None if limit is None else limit + 1))
+    response = answer(found[:limit])
+    if limit is not None and len(found) > limit:
+        query = urlencode({"limit": limit, "after": found[limit - 1]})
+        response.headers["Link"] = f'<{quote(request.path)}?{query}>; rel="next"'
+    return response
+
+
+def shows_secrets(sent: Shown) -> bool:
+    """Whether the caller asked for secrets and may see them."""
+    return bool(sent.secrets) and g.get("role") == "admin"
+
+
+def app(details: AppDetails, secrets: bool) -> dict[str, Any]:
+    spec = details.app
+    backend = spec.result_backend
+    return {
+        "name": spec.name,
+        "broker": details.broker.as_dict(secrets),
+        "arguments": _shown(spec.arguments, secrets),
+        "extra_config": _shown(spec.extra_config, secrets),
+        "celery_app": spec.celery_app,
+        "directory": spec.directory,
+        "environment": {
+            name: value if secrets else MASK for name, value in spec.environment.items()
+        },
+        "user": spec.user,
+        "command": spec.command,
+        "result_backend": backend if secrets or not backend else MASK,
+        "pool": spec.pool,
+        "stop_timeout_s": spec.stop_timeout_s,
+        "created_at": isoformat(spec.created_at),
+        "instances": list(details.instances),
+    }
+
+
+def instance(details: Details, secrets: bool) -> dict[str, Any]:
+    """What it should be and what it is.
+
+    ``broker``, ``pool`` and ``stop_timeout_s`` are those its worker ends up
+    with; ``arguments`` and ``extra_config`` its own, without the app's.
+    """
+    spec, worker, status = details.instance, details.worker, details.status
+    observed_at = details.observed_at
+    return {
+        "name": spec.name,
+        "app": spec.app,
+        "branch": spec.branch,
+        "is_enabled": spec.is_enabled,
+        "queues": list(spec.queues),
+        "broker": parse_broker(worker.broker).as_dict(secrets),
+        "max_concurrency": spec.max_concurrency,
+        "min_concurrency": spec.min_concurrency,
+        "pool": worker.pool,
+        "arguments": _shown(spec.arguments, secrets),
+        "extra_config": _shown(spec.extra_config, secrets),
+        "stop_timeout_s": worker.stop_timeout_s,
+        "created_at": isoformat(spec.created_at),
+        "generation": spec.generation,
+        "state": status.state if status else None,
+        "pid": status.pid if status else None,
+        "ready": status.ready if status else None,
+        "consuming": status.consuming if status else None,
+        "conditions": _conditions(details),
+        "observed_at": isoformat(observed_at) if observed_at else None,
+    }
+
+
+def stats(found: Stats, secrets: bool) -> dict[str, Any]:
+    """Celery's keys at the top; ``supervisor`` is what is stored of its process."""
+    details = instance(found.details, secrets)
+    process = {
+        "name": details["name"],
+        "group": details["name"],
+        "statename": details["state"],
+        "pid": details["pid"],
+    }
+    shown = found.stats if secrets else _masked(found.stats)
+    return {**shown, "supervisor": process, "instance": details}
+
+
+def branch(details: BranchDetails) -> dict[str, Any]:
+    row = details.branch
+    return {
+        "id": row.id,
+        "url": row.url,
+        "port": row.port,
+        "sup_interval": row.sup_interval,
+        "numc": row.numc,
+        "loglevel": row.loglevel,
+        "logfile": row.logfile,
+        "version": row.version,
+        "is_live": details.is_live,
+        "last_seen": isoformat(row.observed_at) if row.observed_at else None,
+        "instances": details.instances,
+        "load_average": details.host.get("load_average"),
+        "disk_use": details.host.get("disk_use"),
+        "memory": details.host.get("memory"),
+    }
+
+
+def health(found: Health, is_known_caller: bool) -> Response:
+    parts = found.parts if is_known_caller else {}
+    return answer({"ok": found.is_ok, **parts}, 200 if found.is_ok else 503)
+
+
+def _conditions(details: Details) -> list[dict[str, Any]]:
+    conditions = [_condition(one) for one in (details.status.conditions if details.status else ())]
+    if details.instance.is_deleting:
+        message = "it is being stopped and forgotten"
+        conditions.append(
+            {
+                "type": "Deleting",
+                "status": True,
+                "reason": "Forced" if details.instance.is_forced else "Asked",
+                "message": message,
+                "since": None,
+            }
+        )
+    return conditions
+
+
+def _condition(one: Condition) -> dict[str, Any]:
+    return {
+        "type": one.type,
+        "status": one.status,
+        "reason": one.reason,
+        "message": one.message,
+        "since": isoformat(one.since),
+    }
+
+
+def _shown(value: Any, secrets: bool) -> Any:
+    return _plain(value) if secrets else _masked(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _masked(value: Any) -> Any:
+    """*value* without the passwords in its URLs and the values of secret settings."""
+    if isinstance(value, Mapping):
+        return {
+            key: MASK if _SECRET_NAME.search(str(key)) and inner else _masked(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_masked(inner) for inner in value]
+    if isinstance(value, str):
+        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
+    return value

@@ -1,0 +1,138 @@
+"""Launch files, on disk and in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cyme_supd.domain.ports import Launches
+from cyme_supd.domain.status import Running
+from cyme_supd.errors import Unavailable
+from cyme_supd.testing.launches import MemoryLaunches
+from cyme_supd.workers.launches import LaunchFiles, WorkerLogs
+from tests.unit.values import a_worker, the_launch
+
+LAUNCH = the_launch(a_worker())
+OTHER = the_launch(a_worker(max_concurrency=5))
+Launched = Callable[[int], None]
+
+
+@pytest.fixture(params=["memory", "files"])
+def launches(request: pytest.FixtureRequest, tmp_path: Path) -> Launches:
+    return MemoryLaunches() if request.param == "memory" else LaunchFiles(tmp_path)
+
+
+@pytest.fixture
+def launched(launches: Launches, tmp_path: Path) -> Launched:
+    """What the launcher does before it becomes the worker."""
+
+    def write(pid: int) -> None:
+        if isinstance(launches, MemoryLaunches):
+            launches.launched("w1", pid)
+            return
+        wanted = json.loads((tmp_path / "w1" / "launch.json").read_text())
+        running = {"pid": pid, "started_at": 1.0, "identity": wanted["identity"]}
+        (tmp_path / "w1" / "running.json").write_text(json.dumps(running))
+
+    return write
+
+
+def test_nothing_is_written_at_first(launches: Launches) -> None:
+    assert launches.written("w1") is None
+    assert launches.running("w1", 1) is None
+
+
+def test_what_was_written_last_counts(launches: Launches) -> None:
+    launches.write("w1", LAUNCH)
+    launches.write("w1", OTHER)
+
+    assert launches.written("w1") == OTHER.digest
+
+
+def test_a_process_runs_with_what_was_written_when_it_started(
+    launches: Launches, launched: Launched
+) -> None:
+    launches.write("w1", LAUNCH)
+    launched(7)
+    launches.write("w1", OTHER)
+
+    assert launches.running("w1", 7) == Running(7, LAUNCH.identity)
+    assert launches.running("w1", 8) is None
+
+
+def test_the_next_process_is_another(launches: Launches, launched: Launched) -> None:
+    launches.write("w1", LAUNCH)
+    launched(7)
+    assert launches.running("w1", 7) is not None
+    launched(8)
+
+    assert launches.running("w1", 8) == Running(8, LAUNCH.identity)
+
+
+def test_what_was_removed_is_gone_and_may_be_removed_again(
+    launches: Launches, launched: Launched
+) -> None:
+    launches.write("w1", LAUNCH)
+    launched(7)
+    launches.remove("w1")
+    launches.remove("w1")
+
+    assert launches.written("w1") is None
+    assert launches.running("w1", 7) is None
+
+
+class TestFiles:
+    def test_another_branch_process_reads_what_is_there(self, tmp_path: Path) -> None:
+        LaunchFiles(tmp_path).write("w1", LAUNCH)
+
+        assert LaunchFiles(tmp_path).written("w1") == LAUNCH.digest
+
+    def test_secrets_are_the_owners_alone(self, tmp_path: Path) -> None:
+        LaunchFiles(tmp_path).write("w1", LAUNCH)
+        file = tmp_path / "w1" / "launch.json"
+
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", LAUNCH.digest.encode()])
+    def test_half_a_file_is_none(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "w1").mkdir()
+        (tmp_path / "w1" / "launch.json").write_bytes(content)
+        (tmp_path / "w1" / "running.json").write_bytes(content)
+
+        assert LaunchFiles(tmp_path).written("w1") is None
+        assert LaunchFiles(tmp_path).running("w1", 7) is None
+
+    def test_a_disk_that_refuses_is_unavailable_and_leaves_the_old_file(
+        self, tmp_path: Path
+    ) -> None:
+        files = LaunchFiles(tmp_path)
+        files.write("w1", LAUNCH)
+        (tmp_path / "w1" / ".launch.json.tmp").mkdir()
+
+        with pytest.raises(Unavailable):
+            files.write("w1", OTHER)
+        assert files.written("w1") == LAUNCH.digest
+
+
+class TestLogs:
+    def test_the_end_of_a_log(self, tmp_path: Path) -> None:
+        (tmp_path / "w1").mkdir()
+        (tmp_path / "w1" / "worker.log").write_bytes(b"0123456789")
+
+        assert WorkerLogs(tmp_path).tail("w1", 4) == b"6789"
+        assert WorkerLogs(tmp_path).tail("w1", 99) == b"0123456789"
+
+    def test_of_one_that_never_started_is_empty(self, tmp_path: Path) -> None:
+        assert WorkerLogs(tmp_path).tail("w1", 4) == b""
+
+    def test_that_cannot_be_read_is_unavailable(self, tmp_path: Path) -> None:
+        os.makedirs(tmp_path / "w1" / "worker.log")
+
+        with pytest.raises(Unavailable):
+            WorkerLogs(tmp_path).tail("w1", 4)

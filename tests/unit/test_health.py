@@ -1,0 +1,137 @@
+"""What is said of a worker from what was seen of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from cyme_supd.domain.health import readiness, status_of
+from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import (
+    Answer,
+    Condition,
+    Observation,
+    ProcessState,
+    Pulse,
+    Running,
+    Status,
+)
+from tests.unit.values import AT, INTERVAL_S, NOW, a_worker, converged, seen, the_launch
+
+S = ProcessState
+NO_PULSE = Pulse(False, 0.0, "refused")
+
+
+def verdict(worker: Worker, observation: Observation) -> tuple[bool | None, str]:
+    ready = readiness(worker, the_launch(worker), observation, INTERVAL_S)
+    return ready.status, ready.reason
+
+
+def status(worker: Worker, observation: Observation, before: Status | None = None) -> Status:
+    return status_of(worker, the_launch(worker), observation, before, INTERVAL_S, AT)
+
+
+def answered(worker: Worker, seconds_ago: float, pid: int = 100) -> Answer:
+    return Answer(NOW - seconds_ago, pid, worker.autoscale, worker.consumes)
+
+
+def test_one_that_answers_is_ready() -> None:
+    assert verdict(a_worker(), converged(a_worker())) == (True, "Answering")
+
+
+def test_one_that_is_up_and_has_not_answered_is_not_ready() -> None:
+    assert verdict(a_worker(), seen(a_worker(), S.RUNNING)) == (False, "Starting")
+
+
+def test_the_answer_of_an_earlier_process_does_not_count() -> None:
+    worker = a_worker()
+
+    assert verdict(worker, converged(worker, answer=answered(worker, 0, 99)))[0] is False
+
+
+def test_silence_is_not_known_and_not_dead() -> None:
+    worker = a_worker()
+    late = converged(worker, answer=answered(worker, 4 * INTERVAL_S))
+
+    assert verdict(worker, late) == (None, "Silent")
+
+
+def test_without_its_broker_nobody_knows() -> None:
+    worker = a_worker()
+    late = converged(worker, answer=answered(worker, 4 * INTERVAL_S), pulse=NO_PULSE)
+
+    assert verdict(worker, late) == (None, "BrokerDown")
+    assert verdict(worker, seen(worker, S.RUNNING, pulse=NO_PULSE)) == (None, "BrokerDown")
+
+
+def test_one_that_is_being_replaced_is_not_ready_though_it_answers() -> None:
+    worker = a_worker()
+    outdated = converged(worker, running=Running(100, "other"))
+
+    assert verdict(worker, outdated) == (False, "Restarting")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [(S.STOPPING, "Stopping"), (S.BACKOFF, "Backoff"), (S.STOPPED, "Stopped"), (None, "Stopped")],
+)
+def test_one_that_is_not_up_is_not_ready(state: ProcessState | None, reason: str) -> None:
+    assert verdict(a_worker(), seen(a_worker(), state)) == (False, reason)
+
+
+def test_one_that_should_not_run_says_so() -> None:
+    worker = a_worker(is_enabled=False)
+
+    assert verdict(worker, seen(worker, S.STOPPED)) == (False, "Disabled")
+
+
+def test_a_status_is_of_the_generation_it_was_observed_for() -> None:
+    worker = a_worker(generation=7)
+
+    assert status(worker, converged(worker)).generation == 7
+
+
+def test_limits_and_queues_are_what_the_worker_says() -> None:
+    worker = a_worker(max_concurrency=8)
+    answer = Answer(NOW, 100, (3, 2), frozenset({"other"}))
+
+    told = status(worker, converged(worker, answer=answer))
+
+    assert (told.autoscale, told.consuming) == ((3, 2), False)
+    assert status(worker, converged(worker)).consuming is True
+
+
+def test_of_one_that_is_silent_nothing_is_known() -> None:
+    worker = a_worker()
+
+    told = status(worker, converged(worker, answer=answered(worker, 99), pulse=NO_PULSE))
+
+    assert (told.ready, told.consuming, told.autoscale) == (None, None, None)
+    assert (told.state, told.pid) == (S.RUNNING, 100)
+
+
+@pytest.mark.parametrize("state", [S.BACKOFF, S.FATAL])
+def test_one_that_keeps_ending_says_so(state: ProcessState) -> None:
+    kinds = [condition.type for condition in status(a_worker(), seen(a_worker(), state)).conditions]
+
+    assert kinds == ["Ready", "CrashLooping"]
+
+
+def test_a_condition_keeps_its_time_while_it_says_the_same() -> None:
+    worker = a_worker()
+    earlier = AT - timedelta(hours=1)
+    before = Status("w1", 1, conditions=(Condition("Ready", True, "Answering", "", earlier),))
+
+    same = status(worker, converged(worker), before)
+    other = status(worker, seen(worker, S.STOPPING), before)
+
+    assert same.conditions[0].since == earlier
+    assert other.conditions[0].since == AT
+
+
+def test_a_second_look_at_the_same_says_the_same() -> None:
+    worker = a_worker()
+    first = status(worker, converged(worker))
+
+    assert status(worker, converged(worker), first) == first

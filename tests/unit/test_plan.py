@@ -1,0 +1,179 @@
+"""The planner: values in, the next steps out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cyme_supd.domain.plan import (
+    Action,
+    Apply,
+    Autoscale,
+    Forget,
+    Kill,
+    Remove,
+    Start,
+    Stop,
+    WriteLaunch,
+    plan,
+)
+from cyme_supd.domain.spec import POOLS, Worker
+from cyme_supd.domain.status import Answer, Observation, ProcessState, Running
+from tests.unit.values import NOW, a_worker, an_app, converged, seen, the_launch
+
+S = ProcessState
+DOWN = [S.STOPPED, S.EXITED, S.FATAL]
+UP = [S.STARTING, S.RUNNING]
+
+
+def kinds(worker: Worker, observation: Observation) -> list[type[Action]]:
+    return [type(action) for action in plan(worker, the_launch(worker), observation)]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_converged_worker_needs_nothing(pool: str) -> None:
+    worker = a_worker(pool=pool)
+
+    assert plan(worker, the_launch(worker), converged(worker)) == ()
+
+
+def test_a_new_one_is_written_applied_and_started_in_this_order() -> None:
+    worker = a_worker()
+
+    assert kinds(worker, seen(worker, None, written=None)) == [WriteLaunch, Apply, Start]
+
+
+@pytest.mark.parametrize("state", DOWN)
+def test_one_that_is_down_is_started(state: ProcessState) -> None:
+    worker = a_worker()
+
+    assert kinds(worker, seen(worker, state)) == [Start]
+
+
+@pytest.mark.parametrize("state", DOWN)
+def test_one_that_is_disabled_and_down_is_left_alone(state: ProcessState) -> None:
+    worker = a_worker(is_enabled=False)
+
+    assert kinds(worker, seen(worker, state)) == []
+
+
+def test_a_new_one_that_is_disabled_is_made_known_and_not_started() -> None:
+    worker = a_worker(is_enabled=False)
+
+    assert kinds(worker, seen(worker, None, written=None)) == [WriteLaunch, Apply]
+
+
+@pytest.mark.parametrize("state", [*UP, S.BACKOFF])
+def test_one_that_is_disabled_is_stopped(state: ProcessState) -> None:
+    worker = a_worker(is_enabled=False)
+
+    assert kinds(worker, seen(worker, state)) == [Stop]
+
+
+@pytest.mark.parametrize("state", [S.STOPPING, S.BACKOFF, S.UNKNOWN])
+def test_what_supervisord_is_busy_with_is_waited_for(state: ProcessState) -> None:
+    worker = a_worker()
+
+    assert kinds(worker, seen(worker, state)) == []
+
+
+def test_silence_kills_nobody() -> None:
+    worker = a_worker()
+    long_ago = Answer(at=NOW - 9999, pid=100, autoscale=(1, 1), queues=worker.consumes)
+
+    assert kinds(worker, converged(worker, answer=long_ago)) == []
+    assert kinds(worker, converged(worker, answer=None)) == []
+
+
+@pytest.mark.parametrize("state", UP)
+def test_one_launched_with_something_else_is_replaced(state: ProcessState) -> None:
+    worker = a_worker()
+
+    assert kinds(worker, seen(worker, state, running=Running(100, "other"))) == [Stop]
+
+
+def test_one_whose_launcher_has_not_said_yet_is_not_replaced() -> None:
+    worker = a_worker()
+
+    assert kinds(worker, seen(worker, S.STARTING, running=None)) == []
+    assert kinds(worker, seen(worker, S.STARTING, running=Running(99, "other"))) == []
+
+
+def test_other_limits_are_told_and_written_without_a_restart() -> None:
+    before = a_worker(max_concurrency=1)
+    after = a_worker(max_concurrency=4, min_concurrency=2)
+
+    actions = plan(after, the_launch(after), converged(before))
+
+    assert [type(action) for action in actions] == [WriteLaunch, Autoscale]
+    assert actions[1] == Autoscale("w1", "limits differ", 4, 2)
+
+
+def test_limits_are_told_once_until_a_newer_answer_comes() -> None:
+    worker = a_worker(max_concurrency=4)
+    stale = Answer(at=NOW - 1, pid=100, autoscale=(1, 1), queues=worker.consumes)
+    told = converged(worker, answer=stale, commanded_at=NOW - 1)
+
+    assert kinds(worker, told) == []
+    assert kinds(worker, replace(told, answer=replace(stale, at=NOW))) == [Autoscale]
+
+
+def test_limits_are_not_told_to_a_process_that_is_gone() -> None:
+    worker = a_worker(max_concurrency=4)
+    predecessor = Answer(at=NOW, pid=99, autoscale=(1, 1), queues=worker.consumes)
+
+    assert kinds(worker, converged(worker, answer=predecessor)) == []
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_a_pool_without_an_autoscaler_is_told_no_limits(pool: str) -> None:
+    worker = a_worker(pool=pool)
+    answer = Answer(at=NOW, pid=100, autoscale=None, queues=worker.consumes)
+
+    assert kinds(worker, converged(worker, answer=answer)) == []
+
+
+def test_another_stop_timeout_is_applied_to_the_running_program() -> None:
+    worker = a_worker(stop_timeout_s=5)
+
+    assert kinds(worker, converged(worker, stop_timeout_s=600)) == [Apply]
+    assert kinds(worker, converged(worker, stop_timeout_s=None)) == []
+
+
+class TestDeletion:
+    def test_stops_then_removes_then_forgets(self) -> None:
+        worker = a_worker(is_deleting=True)
+
+        assert kinds(worker, seen(worker, S.RUNNING)) == [Stop]
+        assert kinds(worker, seen(worker, S.STOPPING)) == []
+        assert kinds(worker, seen(worker, S.STOPPED)) == [Remove, Forget]
+
+    def test_goes_on_where_it_was_interrupted(self) -> None:
+        worker = a_worker(is_deleting=True)
+
+        assert kinds(worker, seen(worker, None)) == [Remove, Forget]
+
+    def test_of_one_that_does_not_start_stops_the_attempts_first(self) -> None:
+        worker = a_worker(is_deleting=True)
+
+        assert kinds(worker, seen(worker, S.BACKOFF)) == [Stop]
+
+    @pytest.mark.parametrize("state", [*UP, S.STOPPING])
+    def test_by_force_kills(self, state: ProcessState) -> None:
+        worker = a_worker(is_deleting=True, is_forced=True)
+
+        assert kinds(worker, seen(worker, state)) == [Kill]
+
+    def test_writes_nothing(self) -> None:
+        worker = a_worker(is_deleting=True)
+
+        assert kinds(worker, seen(worker, S.STOPPED, written=None)) == [Remove, Forget]
+
+
+def test_the_apps_pool_and_stop_timeout_hold_where_the_instance_says_nothing() -> None:
+    app = an_app(pool="threads", stop_timeout_s=7)
+
+    assert (a_worker(app).pool, a_worker(app).stop_timeout_s) == ("threads", 7)
+    assert a_worker(app, pool="solo", stop_timeout_s=0).pool == "solo"
+    assert a_worker(app, pool="solo", stop_timeout_s=0).stop_timeout_s == 0
