@@ -1,0 +1,67 @@
+# `make run` and `make test` are all it takes on a fresh machine with Python
+# 3.11+; everything else is for those who change Cyme.
+#
+#   make run ARGS=":8001 -l DEBUG"
+#   make test ARGS="tests/unit -k naming"
+#   make test PYTHON=python3.13 VENV=/tmp/venv
+
+# The first of these that is new enough, unless one is named.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
+DESCRIBED_BY := setup.cfg setup.py pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench wheel clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/.installed ## a branch on :8000 with its root in instances/; ARGS for others
+	@exec $(BIN)/cyme-branch $(or $(ARGS),:8000)
+
+test: $(VENV)/.installed-dev ## every test; brings up the services it needs
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev ## formatter, linter, types, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_house.py
+
+format: $(VENV)/.installed-dev ## put right what the formatter and the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev ## each figure beside its peer's, measured in the same run
+	@set -e; for each in benchmarks/bench_*.py; do \
+		name=$${each%.py}; $(BIN)/python -m benchmarks.$${name##*/} $(ARGS); done
+
+wheel: $(VENV)/.installed-dev ## dist/*.whl
+	rm -rf build
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove what building and checking left; instances/ and the environment stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path './.*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c $(IS_NEW_ENOUGH) || { \
+		echo "Cyme needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not:" >&2; \
+		echo "install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Editable: an edit counts at the next start, without another install.
+$(VENV)/.installed: $(DESCRIBED_BY) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(DESCRIBED_BY) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
