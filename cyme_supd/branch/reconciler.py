@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -196,7 +197,8 @@ class Reconciler:
         with self._store.writing() as tx:
             tx.save_statuses(changed)
             for name in gone:
-                tx.remove_instance(name)
+                with contextlib.suppress(NotFound):
+                    tx.remove_instance(name)
         self._statuses.update({status.name: status for status in changed})
         for name in gone:
             self._statuses.pop(name, None)

@@ -157,7 +157,7 @@ class Collector:
     # -- the collector
 
     def _collect(self, conn: Connection, name: str) -> None:
-        channel = conn.default_channel
+        channel = conn.channel()
         pulse = Queue(
             self._exchange.name,
             exchange=self._exchange,
@@ -215,7 +215,7 @@ class Collector:
     # -- the asker
 
     def _ask(self, conn: Connection, name: str) -> None:
-        producer = Producer(conn.default_channel)
+        producer = Producer(conn.channel())
         next_pulse = self._clock.monotonic()
         while not self._stop.is_set():
             self._beat(name)

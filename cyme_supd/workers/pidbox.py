@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
+from kombu.exceptions import KombuError
 from kombu.pidbox import Mailbox
 
 from cyme_supd.clock import Clock
@@ -52,7 +53,7 @@ def connection(broker: str) -> Connection:
 
 def broken(conn: Connection) -> Errors:
     """What *conn* raises when the broker is not to be had."""
-    return (*conn.connection_errors, *conn.channel_errors, OSError, Unavailable)
+    return (*conn.connection_errors, *conn.channel_errors, KombuError, OSError)
 
 
 def reply_address(branch: str) -> str:
@@ -119,8 +120,6 @@ class WorkerQuestions:
         conn = connection(worker.broker)
         try:
             return self._stats(conn, worker.nodename, timeout_s)
-        except Unavailable:
-            raise
         except broken(conn) as exc:
             raise Unavailable(f"{worker.nodename} did not answer: {exc}") from exc
         finally:
@@ -135,8 +134,10 @@ class WorkerQuestions:
             if isinstance(body, dict) and isinstance(body.get(nodename), dict):
                 answers.append(body[nodename])
 
+        conn.connect()
+        channel = conn.channel()
         consumer = Consumer(
-            conn.default_channel,
+            channel,
             [reply_queue(address)],
             callbacks=[receive],
             no_ack=True,
@@ -144,7 +145,7 @@ class WorkerQuestions:
         )
         with consumer:
             expires_at = self._clock.now().timestamp() + timeout_s
-            ask(Producer(conn.default_channel), "stats", {}, [nodename], address, expires_at)
+            ask(Producer(channel), "stats", {}, [nodename], address, expires_at)
             while not answers:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
