@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from cyme_supd import __version__
+from cyme_supd.branch import host
 from cyme_supd.branch.beats import Beats
 from cyme_supd.branch.hints import HintListener
 from cyme_supd.branch.logs import set_up_logging
@@ -121,6 +122,7 @@ class BranchProcess:
                     "reason": self.programs.reason,
                 },
                 "brokers": self.remote.health(),
+                "host": host.measure(config.paths.root),
                 "threads": {name: round(age, 1) for name, age in self.beats.ages().items()},
             },
         )

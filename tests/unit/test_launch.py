@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cyme_supd import launch
+from cyme_supd import launch, supervisord
 from cyme_supd.launch import Failure
 
 
@@ -104,6 +104,10 @@ def test_without_boot_the_path_is_left_alone() -> None:
     assert "PYTHONPATH" not in environ({})
 
 
+def test_both_sides_call_it_the_same() -> None:
+    assert launch.SUPERVISORD_PID == supervisord.SUPERVISORD_PID
+
+
 def test_it_needs_the_standard_library_alone() -> None:
     """Isolated, without site-packages, and not even its own package."""
     done = subprocess.run(
@@ -140,7 +144,6 @@ def test_what_runs_inside_supervisord_loads_little() -> None:
     foreign = set(packages) - set(sys.stdlib_module_names) - {"cyme_supd", "supervisor"}
     assert {name for name in foreign if not name.startswith(("_", "sitecustom"))} <= {"__main__"}
     assert set(ours) == {
-        "cyme_supd.launch",
         "cyme_supd.supervisord",
         *(
             f"cyme_supd.supervisord.{name}"

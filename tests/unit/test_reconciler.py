@@ -1,0 +1,347 @@
+"""The reconciler between fakes: whole lives of workers, without a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from cyme_supd.branch.reconciler import Reconciler, Surroundings
+from cyme_supd.branch.workqueue import Work, WorkQueue
+from cyme_supd.domain.spec import App, Instance, Worker
+from cyme_supd.domain.status import Branch, ProcessState, Status
+from cyme_supd.errors import ShuttingDown, Unavailable
+from cyme_supd.testing.clock import FakeClock
+from cyme_supd.testing.launches import MemoryLaunches
+from cyme_supd.testing.programs import FakePrograms
+from cyme_supd.testing.remote import FakeRemoteControl
+from cyme_supd.testing.store import MemoryStore
+from tests.unit.values import AT, BROKER, INTERVAL_S, the_launch
+
+S = ProcessState
+
+
+class Host:
+    """A branch whose programs, workers and clock do what a test says."""
+
+    def __init__(self, max_starting: int = 4) -> None:
+        self.clock = FakeClock()
+        self.store = MemoryStore(BROKER)
+        self.programs = FakePrograms()
+        self.launches = MemoryLaunches()
+        self.remote = FakeRemoteControl(self.clock)
+        self.queue = WorkQueue(self.clock)
+        self.reconciler = Reconciler(
+            Surroundings(
+                self.store, self.programs, self.launches, self.remote, self.queue, self.clock
+            ),
+            about=lambda: Branch("b1", "http://h", 1, "0", INTERVAL_S, 2, "INFO", None, AT),
+            launch_of=the_launch,
+            broker=BROKER,
+            max_starting=max_starting,
+        )
+        with self.store.writing() as tx:
+            tx.add_app(App("foo", AT))
+
+    def create(self, name: str = "w1", **fields: object) -> None:
+        with self.store.writing() as tx:
+            tx.add_instance(replace(Instance(name, "foo", "b1", AT), **fields))  # type: ignore[arg-type]
+
+    def edit(self, name: str = "w1", **changes: object) -> None:
+        with self.store.writing() as tx:
+            tx.save_instance(replace(tx.instance(name), **changes))  # type: ignore[arg-type]
+
+    def hint(self) -> None:
+        self.reconciler.partial_pass(Work(is_hinted=True))
+
+    def look(self, name: str = "w1") -> None:
+        self.reconciler.partial_pass(Work(frozenset({name})))
+
+    def comes_up(self, name: str = "w1") -> None:
+        """Its process starts, answers, and the branch hears it."""
+        pid = self.programs.pid(name)
+        self.launches.launched(name, pid)
+        self.remote.says(self.worker(name), pid)
+        self.look(name)
+
+    def worker(self, name: str = "w1") -> Worker:
+        with self.store.reading() as view:
+            return view.worker(name)
+
+    def status(self, name: str = "w1") -> Status:
+        with self.store.reading() as view:
+            status = view.status(name)
+        assert status is not None
+        return status
+
+    def state(self, name: str = "w1") -> ProcessState | None:
+        process = self.programs.processes().get(name)
+        return process.state if process else None
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+@pytest.fixture
+def up(host: Host) -> Host:
+    """With one worker that is ready."""
+    host.create()
+    host.hint()
+    host.comes_up()
+    return host
+
+
+def test_a_new_instance_becomes_ready(host: Host) -> None:
+    host.create()
+    host.hint()
+    assert (host.state(), host.status().ready) == (S.STARTING, False)
+
+    host.comes_up()
+
+    status = host.status()
+    assert (status.generation, status.ready, status.consuming) == (1, True, True)
+    assert (status.pid, status.autoscale) == (host.programs.pid("w1"), (1, 1))
+
+
+def test_a_second_pass_does_nothing(up: Host) -> None:
+    calls = list(up.programs.calls)
+    before = up.store.version()
+
+    up.look()
+
+    assert up.programs.calls == calls
+    assert up.store.version() == before
+
+
+def test_nobody_is_seen_without_a_pass_or_a_hint(host: Host) -> None:
+    host.create()
+
+    host.reconciler.partial_pass(Work())
+
+    assert host.state() is None
+
+
+def test_a_lost_hint_is_made_up_for_by_the_full_pass(host: Host) -> None:
+    host.create()
+
+    host.reconciler.full_pass()
+
+    assert host.state() is S.STARTING
+    with host.store.reading() as view:
+        assert view.branch("b1").observed_at == host.clock.now()
+
+
+def test_other_branches_instances_are_left_alone(host: Host) -> None:
+    host.create(branch="b2")
+
+    host.hint()
+    host.look()
+    host.reconciler.full_pass()
+
+    assert host.programs.calls == []
+
+
+def test_disabled_it_stops_and_enabled_it_starts(up: Host) -> None:
+    up.edit(is_enabled=False)
+    up.hint()
+    assert up.state() is S.STOPPING
+    up.programs.end("w1")
+    up.look()
+    assert (up.status().state, up.status().ready) == (S.STOPPED, False)
+
+    up.edit(is_enabled=True)
+    up.hint()
+    up.comes_up()
+
+    assert (up.status().ready, up.status().generation) == (True, 3)
+
+
+def test_a_restart_replaces_the_process_warmly(up: Host) -> None:
+    first = up.programs.pid("w1")
+    up.edit(restarts=1)
+    up.hint()
+    assert (up.state(), up.status().ready) == (S.STOPPING, False)
+
+    up.programs.end("w1")
+    up.look()
+    up.comes_up()
+
+    assert up.status().ready is True
+    assert up.programs.pid("w1") != first
+
+
+def test_other_limits_are_told_and_ready_when_seen(up: Host) -> None:
+    up.edit(max_concurrency=4, min_concurrency=2)
+    up.hint()
+    assert up.remote.commands == [("w1@b1", 4, 2)]
+    assert up.status().autoscale == (1, 1)
+
+    up.look()
+    assert len(up.remote.commands) == 1
+
+    up.clock.advance(0.1)
+    up.remote.says(up.worker(), up.programs.pid("w1"))
+    up.look()
+
+    assert up.status().autoscale == (4, 2)
+    assert ("stop", "w1") not in up.programs.calls
+
+
+def test_one_that_died_and_came_back_boots_with_todays_limits(up: Host) -> None:
+    up.edit(max_concurrency=4)
+    up.hint()
+
+    up.programs.respawn("w1")
+    up.look()
+    assert up.status().ready is False
+    up.comes_up()
+
+    assert (up.status().ready, up.status().autoscale) == (True, (4, 1))
+
+
+def test_one_that_was_stopped_by_hand_is_started_again(up: Host) -> None:
+    up.programs.stop(["w1"])
+    up.programs.end("w1")
+
+    up.reconciler.full_pass()
+
+    assert up.state() is S.STARTING
+
+
+def test_deleting_ends_with_nothing(up: Host) -> None:
+    up.edit(is_deleting=True)
+    up.hint()
+    assert up.state() is S.STOPPING
+
+    up.programs.end("w1")
+    up.look()
+
+    assert up.state() is None
+    assert up.launches.written("w1") is None
+    with up.store.reading() as view:
+        assert view.instance_names("foo") == []
+        assert view.status("w1") is None
+
+
+def test_deleting_goes_on_after_an_interruption(up: Host) -> None:
+    up.edit(is_deleting=True)
+    up.programs.stop(["w1"])
+    up.programs.end("w1")
+    up.programs.remove("w1")
+
+    up.hint()
+
+    with up.store.reading() as view:
+        assert view.instances("foo") == []
+
+
+class TestNotKnownIsNotDead:
+    def test_silence_restarts_nobody(self, up: Host) -> None:
+        calls = list(up.programs.calls)
+        up.clock.advance(10 * INTERVAL_S)
+        up.reconciler.full_pass()
+
+        assert up.programs.calls == calls
+        assert up.status().ready is None
+
+    def test_a_broker_that_is_down_restarts_nobody(self, up: Host) -> None:
+        calls = list(up.programs.calls)
+        up.remote.breaks(BROKER)
+        up.clock.advance(10 * INTERVAL_S)
+        up.reconciler.full_pass()
+        assert up.status().conditions[0].reason == "BrokerDown"
+
+        up.remote.mends(BROKER)
+        up.remote.says(up.worker(), up.programs.pid("w1"))
+        up.reconciler.full_pass()
+
+        assert up.status().ready is True
+        assert up.programs.calls == calls
+
+    @pytest.mark.parametrize("breaks", ["store", "supervisord", "shutdown"])
+    def test_what_cannot_be_read_changes_nothing(self, up: Host, breaks: str) -> None:
+        calls = list(up.programs.calls)
+        if breaks == "store":
+            up.store.failure = Unavailable("the database is locked")
+        else:
+            up.programs.lose(ShuttingDown("stopping") if breaks == "shutdown" else None)
+
+        with pytest.raises(Unavailable):
+            up.reconciler.full_pass()
+
+        up.store.failure = None
+        up.programs.find()
+        up.reconciler.full_pass()
+        assert up.programs.calls == calls
+        assert up.status().ready is True
+
+
+def test_no_more_than_so_many_start_at_once() -> None:
+    host = Host(max_starting=2)
+    for number in range(5):
+        host.create(f"w{number}")
+    host.reconciler.full_pass()
+    assert _starting(host) == 2
+
+    host.comes_up("w0")
+    host.reconciler.full_pass()
+    assert _starting(host) == 3
+
+    host.clock.advance(11)
+    host.reconciler.full_pass()
+    assert _starting(host) == 5
+
+
+def test_one_that_cannot_be_helped_does_not_keep_others_waiting(host: Host) -> None:
+    host.programs.add_foreign("w1")
+    host.create("w1", is_enabled=False)
+    host.create("w2")
+
+    host.reconciler.full_pass()
+
+    assert host.state("w2") is S.STARTING
+
+
+def test_one_that_never_says_it_is_ready_is_asked(host: Host) -> None:
+    host.create()
+    host.hint()
+    host.look()
+    assert host.remote.asked == []
+
+    host.clock.advance(2.5)
+    host.look()
+
+    assert host.remote.asked == ["w1@b1"]
+    assert host.queue.take(1.1).names == {"w1"}
+
+
+def test_only_brokers_in_use_are_listened_to(up: Host) -> None:
+    other = "redis://127.0.0.1:1/0"
+    up.create("w2", broker=other)
+    up.hint()
+    assert up.remote.brokers == {BROKER, other}
+
+    with up.store.writing() as tx:
+        tx.save_instance(replace(tx.instance("w2"), broker=None))
+    up.reconciler.full_pass()
+
+    assert up.remote.brokers == {BROKER}
+
+
+@pytest.mark.parametrize("act", [Host.hint, Host.look, lambda host: host.reconciler.full_pass()])
+def test_every_way_of_looking_leads_there(host: Host, act: Callable[[Host], None]) -> None:
+    host.create()
+    act(host)
+    if host.state() is None:
+        host.hint()
+
+    host.comes_up()
+
+    assert host.status().ready is True
+
+
+def _starting(host: Host) -> int:
+    return sum(process.state is S.STARTING for process in host.programs.processes().values())
