@@ -1,0 +1,13 @@
+"""All that has to do with supervisord, on both sides of its socket.
+
+Inside it, importing nothing but the standard library and supervisor:
+``rpcinterface`` and the modules it uses (``groups guard journal logs signals
+stopping wake``). Outside: ``client programs section conf``.
+"""
+
+#: The group of the branch's own programs.
+TREE = "cyme"
+#: In the environment of everything supervisord starts: who its parent is.
+SUPERVISORD_PID = "CYME_SUPERVISORD_PID"
+#: In the environment of every worker's program, with its name.
+MARKER = "CYME_PROGRAM"

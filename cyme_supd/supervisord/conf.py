@@ -1,0 +1,110 @@
+"""``supervisord.conf``, and which folders a branch can live in."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyme_supd.config import Paths
+from cyme_supd.errors import Invalid
+from cyme_supd.supervisord.rendering import ini_value, launch_command, render
+
+TREE_PROGRAMS = ("broker", "web", "branch")
+USERNAME = "cyme"
+
+#: A unix socket's path has at most so many bytes.
+SOCKET_PATH_LENGTH = 107
+#: supervisord binds ``<socket>.<pid>`` first.
+_PID_SUFFIX_LENGTH = len(".4194304")
+_MAGIC = frozenset("*?[")
+_LOGLEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a branch's supervisord is configured from.
+
+    ``programs`` are those of :data:`TREE_PROGRAMS` it runs, ``instances`` is
+    how many workers its descriptors must do for, ``loglevel`` is Cyme's,
+    ``logfile`` where everything is logged (``branch.log`` in the root).
+    """
+
+    root: Path
+    password: str
+    programs: tuple[str, ...] = TREE_PROGRAMS
+    loglevel: str = "INFO"
+    instances: int = 400
+    logfile: str | None = None
+    python: str = sys.executable
+
+
+def check_root(root: str | os.PathLike[str]) -> Path:
+    """*root*, absolute, if a branch can live there; else :exc:`Invalid`."""
+    path = Path(os.path.abspath(root))
+    _check_characters(path)
+    spare = SOCKET_PATH_LENGTH - _PID_SUFFIX_LENGTH - len(os.fsencode(_socket(path)))
+    if spare < 0:
+        raise Invalid(
+            f"the root directory {str(path)!r} is {-spare} bytes too long for a unix socket in it",
+            "choose a shorter one with --instance-dir",
+        )
+    return path
+
+
+def render_supervisord_conf(tree: Tree) -> str:
+    """``supervisord.conf`` for *tree*; the folders it names must be there when
+    supervisord starts: ``conf.d instances log programs``."""
+    paths = Paths(check_root(tree.root))
+    unknown = set(tree.programs) - set(TREE_PROGRAMS)
+    if unknown:
+        raise Invalid(f"no programs of the tree: {sorted(unknown)}")
+    return render(
+        "supervisord.conf.j2",
+        paths=paths,
+        include=_include(paths),
+        username=USERNAME,
+        password=tree.password,
+        loglevel=_LOGLEVELS.get(tree.loglevel.upper(), "error"),
+        logfile=tree.logfile or paths.log,
+        # Each program has two pipes; the rest is supervisord's own.
+        minfds=max(1024, 2 * tree.instances + 200),
+        programs=tree.programs,
+        commands={
+            name: launch_command(tree.python, paths.programs / name) for name in tree.programs
+        },
+    )
+
+
+def _socket(root: Path) -> Path:
+    return Paths(root).supervisord_socket
+
+
+def _check_characters(path: Path) -> None:
+    try:
+        ini_value(path)
+    except Invalid as exc:
+        message = f"the root directory {str(path)!r} cannot be used: {exc.message}"
+        raise Invalid(message, "choose another one with --instance-dir") from None
+    if _has_space(path) and _MAGIC & set(str(path)):
+        raise Invalid(
+            f"the root directory {str(path)!r} has both white space and one of * ? [ in it",
+            "supervisord finds its files with either, not with both",
+        )
+
+
+def _include(paths: Paths) -> str:
+    """A pattern that finds the sections and nothing beside them.
+
+    supervisord splits its patterns at white space, and puts the folder of
+    its configuration, as it is, in front of a relative one.
+    """
+    if _has_space(paths.sections):
+        return f"{paths.sections.name}/*.conf"
+    return f"{glob.escape(str(paths.sections))}/*.conf"
+
+
+def _has_space(path: Path) -> bool:
+    return any(char.isspace() for char in str(path))

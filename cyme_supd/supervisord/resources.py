@@ -1,0 +1,16 @@
+"""Finds the templates: installed they are a package, in a checkout a folder beside it."""
+
+from __future__ import annotations
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+
+def templates() -> Traversable:
+    """The folder ``supervisord`` of the templates."""
+    try:
+        found = resources.files("cyme_supd.templates")
+    except ModuleNotFoundError:
+        found = Path(__file__).resolve().parents[2] / "templates"
+    return found / "supervisord"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cyme_supd.supervisord.rendering import LAUNCHER
+from tests.launching import Launch
+from tests.tree import SupervisedTree
+
+
+@pytest.fixture
+def make_tree(tmp_path: Path) -> Iterator[Callable[..., SupervisedTree]]:
+    """Makes trees that are not started yet, and ends what is left of them."""
+    made: list[SupervisedTree] = []
+
+    def make(*args: Any, root: str = "r", **kwargs: Any) -> SupervisedTree:
+        tree = SupervisedTree(tmp_path / root, *args, **kwargs)
+        made.append(tree)
+        return tree
+
+    yield make
+    for tree in made:
+        tree.end()
+
+
+@pytest.fixture
+def tree(make_tree: Callable[..., SupervisedTree]) -> SupervisedTree:
+    """A running supervisord without programs."""
+    return make_tree().start()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "w1"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Launch]:
+    """Writes the launch file and runs the launcher; ends what it became."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(argv: list[str] | None = None, **wanted: Any) -> subprocess.Popen[bytes]:
+        env = {**os.environ, **wanted.pop("inherited", {})}
+        if argv is not None:
+            content = {"argv": argv, "identity": "i1", **wanted}
+            (folder / "launch.json").write_text(json.dumps(content))
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(folder)],
+            cwd="/",
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process:
+            process.kill()
