@@ -56,7 +56,7 @@ LOG_SIZE = 5 * 1024 * 1024
 
 #: Put into supervisord's environment by the extension inside it.
 SUPERVISORD_PID = "CYME_SUPERVISORD_PID"
-MARKER = "CYME_INSTANCE_DIR"
+MARKER = "CYME_LAUNCH_DIRECTORY"
 
 _PR_SET_PDEATHSIG = 1
 _DEATH_SIGNALS = {"TERM": signal.SIGTERM, "KILL": signal.SIGKILL}

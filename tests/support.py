@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
-T = TypeVar("T")
+import psutil
 
 
-def eventually(check: Callable[[], T], within_s: float = 10.0, every_s: float = 0.02) -> T:
+def eventually(check: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.02) -> Any:
     """Call *check* until what it returns is truthy, and return that.
 
     An ``AssertionError`` counts as not yet. When *within_s* seconds are over

@@ -43,7 +43,7 @@ def lingering(seconds: float) -> list[str]:
         "    time.sleep(float(sys.argv[1]))\n"
         "    os._exit(0)\n"
         "signal.signal(signal.SIGTERM, end)\n"
-        "open(os.environ['CYME_INSTANCE_DIR'] + '/ready', 'w').close()\n"
+        "open(os.environ['CYME_LAUNCH_DIRECTORY'] + '/ready', 'w').close()\n"
         "while True: signal.pause()\n",
         str(seconds),
     )
@@ -141,7 +141,7 @@ class SupervisedTree:
         return [
             process
             for process in psutil.process_iter(["environ"])
-            if ((process.info["environ"] or {}).get("CYME_INSTANCE_DIR", "")).startswith(root)
+            if ((process.info["environ"] or {}).get("CYME_LAUNCH_DIRECTORY", "")).startswith(root)
         ]
 
     def children(self) -> list[psutil.Process]:

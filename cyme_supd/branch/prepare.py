@@ -154,6 +154,7 @@ def _instances(config: Config) -> dict[str, int]:
 
 def _write_supervisord(config: Config, instances: Mapping[str, int]) -> list[str]:
     sections = SectionFiles(Path(config.root))
+    sections.prepare()
     # supervisord is to know them when it starts: what is missing is written
     # again, and what would keep it from starting is moved aside.
     for name, stop_timeout_s in instances.items():

@@ -17,27 +17,32 @@ from cyme_supd.launch import MARKER
 
 #: How long programs of a supervisord that was killed may take to follow it.
 LEFTOVER_S = 5.0
+#: supervisord closes everything from 5 on when it is told to reload.
+_DESCRIPTOR = 3
 
 
-def lock_root(paths: Paths) -> int:
+def lock_root(paths: Paths) -> None:
     """Take the root's lock, kept through ``exec``; ``Conflict`` where another has it.
 
     A record lock: it ends with the process and is inherited by none, so
     that a worker that outlives supervisord does not keep the root.
     """
-    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    opened = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    # Moved before it is locked: to close any descriptor of the file would
+    # drop the lock.
+    os.dup2(opened, _DESCRIPTOR, inheritable=True)
+    if opened != _DESCRIPTOR:
+        os.close(opened)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(_DESCRIPTOR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
-        os.close(descriptor)
+        os.close(_DESCRIPTOR)
         if exc.errno not in (errno.EACCES, errno.EAGAIN):
             raise
         raise Conflict(
             f"another cyme-branch runs on {paths.root}",
             "stop that one, or choose another root with --instance-dir",
         ) from None
-    os.set_inheritable(descriptor, True)
-    return descriptor
 
 
 def end_leftovers(paths: Paths) -> None:

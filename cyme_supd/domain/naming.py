@@ -13,7 +13,19 @@ NAME_HINT = "1-128 of A-Z a-z 0-9 . _ -, the first a letter or a digit"
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
 RESERVED_APPS = frozenset(
-    "admin api branches health instance instances login logout metrics ping static".split()
+    [
+        "admin",
+        "api",
+        "branches",
+        "health",
+        "instance",
+        "instances",
+        "login",
+        "logout",
+        "metrics",
+        "ping",
+        "static",
+    ]
 )
 RESERVED_INSTANCES = frozenset({"all", "cyme"})
 

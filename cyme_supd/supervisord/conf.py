@@ -69,6 +69,9 @@ def render_supervisord_conf(tree: Tree) -> str:
         password=tree.password,
         loglevel=_LOGLEVELS.get(tree.loglevel.upper(), "error"),
         logfile=tree.logfile or paths.log,
+        # A log of one's own is instead of what shows in the foreground.
+        silent=tree.logfile is not None,
+        user="root" if os.geteuid() == 0 else "",
         # Each program has two pipes; the rest is supervisord's own.
         minfds=max(1024, 2 * tree.instances + 200),
         programs=tree.programs,

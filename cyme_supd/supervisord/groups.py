@@ -13,17 +13,17 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.compat import ConfigParser  # type: ignore[import-untyped]
-from supervisor.options import (  # type: ignore[import-untyped]
+from supervisor.compat import ConfigParser
+from supervisor.options import (
     ProcessException,
     UnhosedConfigParser,
 )
-from supervisor.states import (  # type: ignore[import-untyped]
+from supervisor.states import (
     RUNNING_STATES,
     STOPPED_STATES,
     ProcessStates,
 )
-from supervisor.xmlrpc import Faults, RPCError  # type: ignore[import-untyped]
+from supervisor.xmlrpc import Faults, RPCError
 
 from cyme_supd.supervisord import MARKER, TREE, stopping
 from cyme_supd.supervisord.journal import Journal

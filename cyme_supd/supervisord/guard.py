@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from supervisor.xmlrpc import Faults, RPCError  # type: ignore[import-untyped]
+from supervisor.xmlrpc import Faults, RPCError
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from supervisor.events import (  # type: ignore[import-untyped]
+from supervisor.events import (
     ProcessGroupAddedEvent,
     ProcessGroupRemovedEvent,
     ProcessStateEvent,
 )
-from supervisor.states import getProcessStateDescription  # type: ignore[import-untyped]
+from supervisor.states import getProcessStateDescription
 
 #: How many groups that are gone are remembered; who was away for more of
 #: them gets everything.

@@ -9,8 +9,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from supervisor.events import ProcessLogEvent  # type: ignore[import-untyped]
-from supervisor.loggers import LevelsByName, LogRecord  # type: ignore[import-untyped]
+from supervisor.events import ProcessLogEvent
+from supervisor.loggers import LevelsByName, LogRecord
 
 from cyme_supd.supervisord import TREE
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from supervisor.options import (  # type: ignore[import-untyped]
+from supervisor.options import (
     ServerOptions,
     UnhosedConfigParser,
 )

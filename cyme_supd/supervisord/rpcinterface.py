@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from supervisor import events  # type: ignore[import-untyped]
-from supervisor.http import NOT_DONE_YET  # type: ignore[import-untyped]
-from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
-from supervisor.xmlrpc import Faults, RPCError  # type: ignore[import-untyped]
+from supervisor import events
+from supervisor.http import NOT_DONE_YET
+from supervisor.states import SupervisorStates
+from supervisor.xmlrpc import Faults, RPCError
 
 from cyme_supd import __version__
 from cyme_supd.supervisord import SUPERVISORD_PID, TREE, groups

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 from cyme_supd.config import Paths, write_private
-from cyme_supd.domain.naming import check_instance_name
+from cyme_supd.domain.naming import NAME, check_instance_name
 from cyme_supd.errors import Unavailable
 from cyme_supd.supervisord.rendering import encode
 from cyme_supd.supervisord.section import section
+
+_ABOUT = b"; Here is one file for each worker. Cyme writes them; nobody need edit them.\n"
 
 
 class SectionFiles:
@@ -23,7 +25,13 @@ class SectionFiles:
         self._python = python
 
     def names(self) -> set[str]:
-        return {path.stem for path in self.folder.glob("*.conf")}
+        names = {path.stem for path in self.folder.glob("*.conf")}
+        return {name for name in names if NAME.fullmatch(name)}
+
+    def prepare(self) -> None:
+        """Make the folder, with a file in it: supervisord warns of a pattern that finds none."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self.folder / "_about.conf", _ABOUT)
 
     def read(self, name: str) -> bytes | None:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
+from supervisor.states import SupervisorStates
 
 
 class Signals:

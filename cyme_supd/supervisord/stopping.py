@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from supervisor.options import make_namespec  # type: ignore[import-untyped]
-from supervisor.process import EventListenerPool  # type: ignore[import-untyped]
-from supervisor.states import (  # type: ignore[import-untyped]
+from supervisor.options import make_namespec
+from supervisor.process import EventListenerPool
+from supervisor.states import (
     STOPPED_STATES,
     ProcessStates,
     SupervisorStates,
@@ -66,14 +66,15 @@ class PhasedStop:
         if not self._is_stopping:
             return
         left = list(self._left())
+        phase = _first_phase(left)
         if self._is_cold:
             self._is_cold = False
             for _, process in left:
                 kill(process)
         else:
-            for process in _first_phase(left):
+            for _, process in phase:
                 stop(process)
-        self._report(left)
+        self._report(phase)
 
     def _left(self) -> Iterator[tuple[Any, Any]]:
         for group in self._supervisord.process_groups.values():
@@ -81,11 +82,11 @@ class PhasedStop:
                 if process.get_state() not in STOPPED_STATES:
                     yield group, process
 
-    def _report(self, left: list[tuple[Any, Any]]) -> None:
-        if left and time.monotonic() >= self._report_at:
+    def _report(self, phase: list[tuple[Any, Any]]) -> None:
+        if phase and time.monotonic() >= self._report_at:
             self._report_at = time.monotonic() + REPORT_EVERY_S
             names = [
-                make_namespec(group.config.name, process.config.name) for group, process in left
+                make_namespec(group.config.name, process.config.name) for group, process in phase
             ]
             self._announce(f"still finishing: {_listed(sorted(names))}")
 
@@ -116,10 +117,10 @@ def kill(process: Any) -> None:
             send(pid, signal.SIGKILL)
 
 
-def _first_phase(left: list[tuple[Any, Any]]) -> list[Any]:
+def _first_phase(left: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     """Those of *left* that end first."""
     for is_in_phase in (_is_outside, _is_front, _is_any):
-        phase = [process for group, process in left if is_in_phase(group, process)]
+        phase = [(group, process) for group, process in left if is_in_phase(group, process)]
         if phase:
             return phase
     return []

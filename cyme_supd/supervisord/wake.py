@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from supervisor.medusa import asyncore_25 as asyncore  # type: ignore[import-untyped]
+from supervisor.medusa import asyncore_25 as asyncore
 
 _READ_SIZE = 4096
 

@@ -8,12 +8,12 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.errors import (  # type: ignore[import-untyped]
+from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
     ParseException,
 )
-from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from cyme_supd.errors import CymeError, Internal, Invalid, TooLarge
 

@@ -52,7 +52,7 @@ def test_kill_takes_the_whole_process_group(tree: SupervisedTree, is_stopping: b
     code = (
         "import os, signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "if os.fork(): open(os.environ['CYME_INSTANCE_DIR'] + '/ready', 'w').close()\n"
+        "if os.fork(): open(os.environ['CYME_LAUNCH_DIRECTORY'] + '/ready', 'w').close()\n"
         "signal.pause()\n"
     )
     pid = tree.run_ready("w1", python(code), stop_timeout_s=600)

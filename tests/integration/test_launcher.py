@@ -57,7 +57,7 @@ def test_it_becomes_what_it_is_told(start: Launch, folder: Path, tmp_path: Path)
     assert about["cwd"] == str(tmp_path / "work")
     environment = about["environment"]
     assert (environment["A"], environment["B"]) == ("ü", 'x"\n')
-    assert environment["CYME_INSTANCE_DIR"] == str(folder)
+    assert environment["CYME_LAUNCH_DIRECTORY"] == str(folder)
     assert json.loads(environment["CYME_BOOT"]) == {"path": "/boot", "app": None}
     assert environment["PYTHONPATH"].split(":")[0] == "/boot"
     assert environment["SUPERVISOR_ENABLED"] == "1"

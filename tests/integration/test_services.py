@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import amqp  # type: ignore[import-untyped]
-import psutil  # type: ignore[import-untyped]
+import amqp
+import psutil
 import pytest
 import redis
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from tests.support import eventually, still_running

@@ -81,12 +81,12 @@ def environ(inherited: dict[str, str], **wanted: Any) -> dict[str, str]:
 
 def test_given_wins_over_inherited() -> None:
     found = environ({"A": "1", "B": "1"}, environment={"B": "2", "C": "2"})
-    assert found == {"A": "1", "B": "2", "C": "2", "CYME_INSTANCE_DIR": "/r/instances/w1"}
+    assert found == {"A": "1", "B": "2", "C": "2", "CYME_LAUNCH_DIRECTORY": "/r/instances/w1"}
 
 
 def test_supervisords_own_stay_but_not_ours() -> None:
     found = environ({"SUPERVISOR_ENABLED": "1", launch.SUPERVISORD_PID: "7"})
-    assert found == {"SUPERVISOR_ENABLED": "1", "CYME_INSTANCE_DIR": "/r/instances/w1"}
+    assert found == {"SUPERVISOR_ENABLED": "1", "CYME_LAUNCH_DIRECTORY": "/r/instances/w1"}
 
 
 @pytest.mark.parametrize(

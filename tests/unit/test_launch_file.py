@@ -17,15 +17,8 @@ QUEUE = Queue("foo", "tasks", "ex", "topic", "a.b", {"max_priority": 9}, AT)
 def test_it_boots_on_its_own_queue_lean_and_by_its_full_name() -> None:
     argv = the_launch(a_worker(max_concurrency=4, min_concurrency=2)).argv
 
-    assert argv[:8] == (
-        "/venv/bin/celery",
-        "-A",
-        "cyme_boot:app",
-        "worker",
-        "-n",
-        "w1@b1",
-        "-Q",
-    ) + ("dq.w1",)
+    named = ("worker", "-n", "w1@b1", "-Q", "dq.w1")
+    assert argv[:8] == ("/venv/bin/celery", "-A", "cyme_boot:app", *named)
     assert {"--without-mingle", "--without-gossip", "--autoscale=4,2"} <= set(argv)
 
 

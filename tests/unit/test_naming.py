@@ -14,27 +14,14 @@ def test_names(name: str) -> None:
     assert naming.check_instance_name(name) == name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "-a",
-        "_a",
-        "a/b",
-        "a b",
-        "a\n",
-        "a\r",
-        "a%",
-        "a;",
-        "a]",
-        "ä",
-        "\u0430",
-        "x" * 129,
-    ]
-    + [None, 3, ["a"], "a\0", "\u2028", "a\ud800", "\N{FULLWIDTH LATIN SMALL LETTER A}", "\u0661"],
+NO_NAMES = (
+    *("", ".", "..", "-a", "_a", "a/b", "a b", "a\n", "a\r", "a\0", "a%", "a;", "a]"),
+    *("ä", "\u0430", "\u2028", "\u0661", "a\ud800", "\N{FULLWIDTH LATIN SMALL LETTER A}"),
+    *("x" * 129, None, 3, ["a"]),
 )
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_what_is_no_name(name: object) -> None:
     with pytest.raises(Invalid):
         naming.check_name("instance", name)
