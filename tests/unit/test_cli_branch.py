@@ -1,0 +1,165 @@
+"""What ``cyme-branch`` makes of its words, its environment and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cyme_supd.branch.prepare import Prepared
+from cyme_supd.cli import branch
+from cyme_supd.cli.branch import check_exposure, command, parse_address
+from cyme_supd.errors import Forbidden, Invalid
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8001", ("127.0.0.1", 8001)),
+        (":8001", ("127.0.0.1", 8001)),
+        ("10.0.0.1:80", ("10.0.0.1", 80)),
+        ("localhost:80", ("localhost", 80)),
+        ("[::1]:80", ("::1", 80)),
+    ],
+)
+def test_addresses(address: str, expected: tuple[str, int]) -> None:
+    assert parse_address(address) == expected
+
+
+@pytest.mark.parametrize(
+    "address", ["", ":", "x", ":0", ":65536", "::1:80", "a b:80", "80\n", "٨٠"]
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(Invalid):
+        parse_address(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_needs_no_users(host: str) -> None:
+    check_exposure(host, is_insecure=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
+def test_others_are_not_let_in_unless_somebody_says_so(host: str) -> None:
+    with pytest.raises(Forbidden, match="no user"):
+        check_exposure(host, is_insecure=False)
+    check_exposure(host, is_insecure=True)
+
+
+class Run:
+    """Runs the command up to where it would prepare a root."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.settings: dict[str, Any] = {}
+        self.root = ""
+        self.folder = folder
+        monkeypatch.setattr(branch, "prepare", self._prepare)
+
+    def _prepare(self, root: str, wanted: dict[str, Any]) -> Prepared:
+        self.root, self.settings = root, wanted
+        raise Invalid("stopped here")
+
+    def __call__(self, *words: str, **environment: str) -> Any:
+        return CliRunner().invoke(command, words, env=environment)
+
+    def file(self, *lines: str) -> str:
+        path = self.folder / "cyme.ini"
+        path.write_text("\n".join(lines))
+        return str(path)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    return Run(monkeypatch, tmp_path)
+
+
+def test_defaults(run: Run) -> None:
+    run()
+
+    assert run.root == "instances"
+    assert run.settings == {
+        "id": None,
+        "broker": None,
+        "host": "127.0.0.1",
+        "port": 8000,
+        "has_httpd": True,
+        "numc": 2,
+        "sup_interval": 5.0,
+        "loglevel": "INFO",
+        "logfile": None,
+        "server_names": (),
+        "cors_origins": (),
+        "is_insecure": False,
+    }
+
+
+def test_flags_win_over_environment_over_file_over_defaults(run: Run) -> None:
+    file = run.file("[cyme-branch]", "numc = 3", "id = file", "loglevel = debug")
+
+    run("-c", file, "--id", "flag", CYME_ID="env", CYME_NUMC="4")
+
+    assert (run.settings["id"], run.settings["numc"]) == ("flag", 4)
+    assert (run.settings["loglevel"], run.settings["sup_interval"]) == ("DEBUG", 5.0)
+
+
+def test_a_file_knows_every_long_option(run: Run) -> None:
+    file = run.file(
+        "[cyme-branch]",
+        "instance_dir = /r",
+        "server-name = a.example b.example",
+        "without-http = yes",
+        "sup-interval = 2",
+    )
+
+    run("-c", file)
+
+    assert run.root == "/r"
+    assert run.settings["server_names"] == ("a.example", "b.example")
+    assert run.settings["has_httpd"] is False
+    assert run.settings["sup_interval"] == 2.0
+
+
+def test_a_percent_sign_in_a_file_is_one(run: Run) -> None:
+    run("-c", run.file("[cyme-branch]", "broker = amqp://u:p%40w@h//"))
+
+    assert run.settings["broker"] == "amqp://u:p%40w@h//"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["[cyme-branch]", "brokr = x"], "did you mean 'broker'?"),
+        (["[cyme-brunch]", "broker = x"], "[cyme-branch]"),
+        (["broker = x"], "cannot be read"),
+        (["[cyme-branch]", "numc = many"], "many"),
+    ],
+)
+def test_a_file_that_is_wrong_says_how(run: Run, lines: list[str], said: str) -> None:
+    result = run("-c", run.file(*lines))
+
+    assert result.exit_code == 2
+    assert said in result.output
+    assert run.settings == {}
+
+
+def test_a_file_that_is_not_there(run: Run) -> None:
+    assert run("-c", "/nowhere/cyme.ini").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("--brokr=x", "--broker"), ("--logile=x", "--logfile"), ("-l nope", "nope")]
+)
+def test_a_word_that_is_wrong_says_what_is_near(run: Run, word: str, said: str) -> None:
+    result = run(*word.split())
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_an_error_is_one_line_and_its_exit_code(run: Run) -> None:
+    result = run("0.0.0.0:80")
+
+    assert result.exit_code == 3
+    assert len(result.output.splitlines()) == 1
