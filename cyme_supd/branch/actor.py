@@ -88,6 +88,7 @@ class Actor:
         self._programs.remove(worker.name)
         self._launches.remove(worker.name)
         self._remote.forget(worker)
+        self._remote.drop_queue(worker)
         self._commanded.pop(worker.name, None)
         self.arrived(worker.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import json
 import secrets
@@ -49,7 +50,9 @@ def write_conf(paths: Paths, broker: Broker) -> list[str]:
         'logfile ""',
     ]
     write_private(conf, "".join(f"{line}\n" for line in lines).encode())
-    return [server(), str(conf)]
+    # The server takes its argument for a pattern, and runs on its defaults,
+    # open to everybody, where that finds nothing.
+    return [server(), glob.escape(str(conf))]
 
 
 def server() -> str:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from cyme_supd.branch.actor import Actor
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
-from cyme_supd.domain.health import status_of
+from cyme_supd.domain.health import NAME_TAKEN, refused, status_of
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.plan import Forget, is_answering, plan
 from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, View
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, Observation, Process, Status
-from cyme_supd.errors import CymeError, NotFound, ShuttingDown
+from cyme_supd.errors import Conflict, CymeError, NotFound, ShuttingDown
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,11 @@ class Reconciler:
                 status = self._pass(worker, processes.get(worker.name))
             except ShuttingDown:
                 raise
+            except Conflict as exc:
+                log.warning("%s: %s", worker.name, exc)
+                status = refused(worker, NAME_TAKEN, exc.message, self._clock.now())
+                if self._is_known(status):
+                    status = self._statuses[worker.name]
             except CymeError as exc:
                 # One that cannot be helped now must not keep others waiting.
                 log.warning("%s: %s", worker.name, exc)
@@ -151,6 +156,15 @@ class Reconciler:
             elif status != self._statuses.get(worker.name):
                 changed.append(status)
         self._write(changed, gone)
+
+    def _is_known(self, status: Status) -> bool:
+        """Whether this is stored already, but for its time."""
+        known = self._statuses.get(status.name)
+        if known is None or not known.conditions or not status.conditions:
+            return False
+        at = known.conditions[0].since
+        same = tuple(replace(condition, since=at) for condition in status.conditions)
+        return replace(status, conditions=same) == known
 
     def _pass(self, worker: Worker, process: Process | None) -> Status | None:
         """One worker: act, and say what was seen; ``None`` when it is to be forgotten."""

@@ -30,9 +30,10 @@ def lock_root(paths: Paths) -> None:
     opened = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
     # Moved before it is locked: to close any descriptor of the file would
     # drop the lock.
-    os.dup2(opened, _DESCRIPTOR, inheritable=True)
     if opened != _DESCRIPTOR:
+        os.dup2(opened, _DESCRIPTOR)
         os.close(opened)
+    os.set_inheritable(_DESCRIPTOR, True)
     try:
         fcntl.lockf(_DESCRIPTOR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

@@ -15,6 +15,8 @@ from cyme_supd.domain.plan import is_answering, is_outdated
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Condition, Observation, ProcessState, Status
 
+#: The reason of one whose name is that of a program which is not Cyme's.
+NAME_TAKEN = "NameTaken"
 #: Intervals without an answer after which a worker counts as silent.
 SILENT_INTERVALS = 3
 
@@ -52,6 +54,12 @@ def status_of(
         autoscale=seen.answer.autoscale if is_known and seen.answer else None,
         conditions=tuple(_dated(verdicts, before.conditions if before else (), at)),
     )
+
+
+def refused(worker: Worker, reason: str, message: str, at: datetime) -> Status:
+    """What to store of *worker* when the host does not let it be."""
+    condition = Condition("Ready", False, reason, message, at)
+    return Status(worker.name, worker.instance.generation, ready=False, conditions=(condition,))
 
 
 def readiness(worker: Worker, wanted: Launch, seen: Observation, interval_s: float) -> Verdict:

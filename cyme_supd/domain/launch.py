@@ -25,7 +25,6 @@ BASE_CONFIG: Mapping[str, Any] = {
     "worker_enable_prefetch_count_reduction": False,
     "broker_connection_retry_on_startup": True,
 }
-DIRECT_QUEUE_EXPIRES_S = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +135,16 @@ def _config(worker: Worker) -> dict[str, Any]:
 
 
 def _direct(worker: Worker) -> dict[str, Any]:
+    # Just as Celery declares a queue that it only knows by name: a producer
+    # that sends to it by name declares it too, and RabbitMQ lets nobody in
+    # whose declaration differs.
     name = direct_queue(worker.name)
-    # Not auto-deleted: it has to outlive the seconds a restart takes.
-    options = {"expires": DIRECT_QUEUE_EXPIRES_S}
-    return {"name": name, "exchange": name, "exchange_type": "direct", "routing_key": name} | {
-        "options": options
+    return {
+        "name": name,
+        "exchange": name,
+        "exchange_type": "direct",
+        "routing_key": name,
+        "options": {},
     }
 
 

@@ -139,12 +139,15 @@ class RemoteControl(Protocol):
     def ask(self, workers: Sequence[Worker]) -> None: ...
 
     def ask_all(self) -> None:
-        """Everybody at every broker in use: the same few messages for any fleet."""
+        """Everybody at every broker in use: one message each, for any fleet."""
 
     def autoscale(self, workers: Sequence[Worker], max: int, min: int) -> None: ...
 
     def forget(self, worker: Worker) -> None:
         """Drop its answers: the process they came from is gone."""
+
+    def drop_queue(self, worker: Worker) -> None:
+        """Delete the worker's own queue, unless somebody uses it or something is in it."""
 
     def use(self, brokers: Iterable[str]) -> None:
         """Listen at exactly these brokers from now on."""

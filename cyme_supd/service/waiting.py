@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.health import NAME_TAKEN
 from cyme_supd.domain.ports import Logs, Store, View
 from cyme_supd.domain.spec import Instance
 from cyme_supd.domain.status import Branch, ProcessState, Status
@@ -166,6 +167,7 @@ class _Wait:
             return CONVERGED
         for goal in open_goals:
             self._check_gone(goal)
+            self._check_taken(goal)
             self._check_failing(goal)
         keys = {goal.broker for goal in open_goals}
         reason = why_down(self._branch, keys, self._clock.now())
@@ -175,6 +177,14 @@ class _Wait:
         instance = self._seen[goal.name].instance
         if not goal.is_removal and (instance is None or instance.is_deleting):
             raise Conflict(f"{goal.name} was deleted meanwhile")
+
+    def _check_taken(self, goal: Goal) -> None:
+        status = self._seen[goal.name].status
+        if not goal.is_start or status is None or status.generation < goal.generation:
+            return
+        for condition in status.conditions:
+            if condition.reason == NAME_TAKEN:
+                raise Conflict(condition.message, "delete it, and choose another name")
 
     def _check_failing(self, goal: Goal) -> None:
         seen = self._seen[goal.name]

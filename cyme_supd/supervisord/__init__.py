@@ -1,8 +1,8 @@
 """All that has to do with supervisord, on both sides of its socket.
 
 Inside it, importing nothing but the standard library and supervisor:
-``rpcinterface`` and the modules it uses (``groups guard journal logs signals
-stopping wake``). Outside: ``client programs section conf``.
+``rpcinterface`` and the modules it uses (``groups guard journal logs owning
+signals stopping wake``). Outside: ``client programs section conf``.
 """
 
 #: The group of the branch's own programs.

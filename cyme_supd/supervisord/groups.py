@@ -27,6 +27,7 @@ from supervisor.xmlrpc import Faults, RPCError
 
 from cyme_supd.supervisord import MARKER, TREE, stopping
 from cyme_supd.supervisord.journal import Journal
+from cyme_supd.supervisord.owning import is_ours
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _RESERVED = frozenset({"all", TREE})
@@ -148,13 +149,6 @@ def check_name(name: object) -> None:
         raise RPCError(Faults.BAD_NAME, repr(name)[:80])
     if name in _RESERVED or name.startswith(f"{TREE}-"):
         raise RPCError(Faults.BAD_NAME, f"{name} is reserved")
-
-
-def is_ours(group: Any) -> bool:
-    name = group.config.name
-    process = group.processes.get(name)
-    environment = None if process is None else process.config.environment
-    return environment is not None and environment.get(MARKER) == name
 
 
 def each(names: object, act: Callable[[str], None]) -> list[dict[str, Any]]:

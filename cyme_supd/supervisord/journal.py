@@ -17,6 +17,8 @@ from supervisor.events import (
 )
 from supervisor.states import getProcessStateDescription
 
+from cyme_supd.supervisord.owning import is_ours
+
 #: How many groups that are gone are remembered; who was away for more of
 #: them gets everything.
 REMOVALS = 1000
@@ -126,6 +128,7 @@ def record(group: Any, process: Any) -> dict[str, Any]:
         "start": float(process.laststart),
         "stop": float(process.laststop),
         "spawnerr": _ascii(process.spawnerr or "")[:_SPAWN_ERROR_LENGTH],
+        "ours": is_ours(group),
         "stop_timeout_s": min(int(process.config.stopwaitsecs), 2**31 - 1),
     }
     if process.exitstatus is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from cyme_supd.domain.naming import check_instance_name
 from cyme_supd.domain.status import Process, ProcessState
-from cyme_supd.errors import Conflict, CymeError, ShuttingDown, Unavailable
-from cyme_supd.supervisord import TREE
+from cyme_supd.errors import Conflict, CymeError, NotFound, ShuttingDown, Unavailable
 from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.sections import SectionFiles
 
@@ -80,7 +80,9 @@ class SupervisordPrograms:
     def remove(self, name: str) -> None:
         """Raises ``Conflict`` while the program has not ended."""
         check_instance_name(name)
-        self._supervisord.remove([name])
+        with suppress(NotFound):
+            # Not there, or somebody else's program of that name: not ours to remove.
+            self._supervisord.remove([name])
         self._sections.restore(name, None)
 
     def listen(
@@ -149,7 +151,7 @@ class SupervisordPrograms:
 
 
 def _is_listed(record: Mapping[str, Any]) -> bool:
-    return bool(record["group"] == record["name"] != TREE)
+    return bool(record["ours"])
 
 
 def _process(record: Mapping[str, Any]) -> Process:

@@ -16,6 +16,7 @@ import functools
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from supervisor import events
@@ -28,6 +29,7 @@ from cyme_supd.supervisord import SUPERVISORD_PID, TREE, groups
 from cyme_supd.supervisord.guard import answered, check_arguments, contained
 from cyme_supd.supervisord.journal import Journal
 from cyme_supd.supervisord.logs import Logs
+from cyme_supd.supervisord.owning import is_ours
 from cyme_supd.supervisord.signals import Signals
 from cyme_supd.supervisord.stopping import PhasedStop
 from cyme_supd.supervisord.wake import WakePipe, answer_waiting_calls
@@ -42,19 +44,20 @@ def make_cyme_rpcinterface(supervisord: Any, **config: str) -> CymeNamespace:
     """Called by supervisord once for each of its HTTP servers, and again
     after a reload."""
     global _extension
-    unknown = sorted(set(config) - {"conf_dir"})
+    unknown = sorted(set(config) - {"conf_dir", "hint_socket"})
     if unknown or not os.path.isabs(config.get("conf_dir", "")):
         raise ValueError(f"[rpcinterface:cyme] needs an absolute conf_dir, and not: {unknown}")
     if _extension is None or _extension.supervisord is not supervisord:
-        _extension = Extension(supervisord, config["conf_dir"])
+        _extension = Extension(supervisord, config["conf_dir"], config.get("hint_socket", ""))
     return CymeNamespace(_extension)
 
 
 class Extension:
     """Its parts, and which event goes where."""
 
-    def __init__(self, supervisord: Any, conf_dir: str) -> None:
+    def __init__(self, supervisord: Any, conf_dir: str, hint_socket: str) -> None:
         self.supervisord = supervisord
+        self._hint_socket = hint_socket
         self.logger = supervisord.options.logger
         self.journal = Journal(supervisord, f"{os.getpid()}-{time.time_ns()}")
         self.groups = groups.Groups(supervisord, self.journal, conf_dir)
@@ -107,6 +110,9 @@ class Extension:
         def close_and_cleanup() -> None:
             contained(self.logger, self._logs.close, None)()
             contained(self.logger, self.wake.close, None)()
+            # A branch that was killed could not.
+            with suppress(OSError):
+                os.unlink(self._hint_socket)
             cleanup()
 
         options.cleanup = close_and_cleanup
@@ -120,7 +126,7 @@ def _pace_retry(event: Any) -> None:
     """
     process = event.process
     group = process.group
-    if group is not None and (group.config.name == TREE or groups.is_ours(group)):
+    if group is not None and (group.config.name == TREE or is_ours(group)):
         process.delay -= 1
         process.backoff = min(process.backoff, LONGEST_BACKOFF_S)
 

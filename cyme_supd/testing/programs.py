@@ -41,7 +41,11 @@ class FakePrograms:
     def processes(self) -> dict[str, Process]:
         with self._condition:
             self._check()
-            return dict(self._processes)
+            return {
+                name: process
+                for name, process in self._processes.items()
+                if name not in self._foreign
+            }
 
     def stop_timeout_s(self, name: str) -> int | None:
         return self._stop_timeouts.get(name)
@@ -72,6 +76,8 @@ class FakePrograms:
         check_instance_name(name)
         with self._condition:
             self._called("remove", name)
+            if name in self._foreign:
+                return
             process = self._processes.get(name)
             if process is not None and process.state not in (*_DOWN, ProcessState.UNKNOWN):
                 raise Conflict(f"{name} has not ended")

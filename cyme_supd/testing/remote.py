@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer, Pulse
 
@@ -22,6 +23,7 @@ class FakeRemoteControl:
         self.brokers: frozenset[str] = frozenset()
         self.asked: list[str] = []
         self.commands: list[tuple[str, int, int]] = []
+        self.dropped: list[str] = []
 
     def answer(self, worker: Worker) -> Answer | None:
         return self._answers.get(worker.nodename)
@@ -40,6 +42,9 @@ class FakeRemoteControl:
 
     def forget(self, worker: Worker) -> None:
         self._answers.pop(worker.nodename, None)
+
+    def drop_queue(self, worker: Worker) -> None:
+        self.dropped.append(direct_queue(worker.name))
 
     def use(self, brokers: Iterable[str]) -> None:
         self.brokers = frozenset(brokers)

@@ -37,11 +37,18 @@ ASK_READY_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A command for the nodes named, or for all of them."""
+    """A command for the nodes named, or for those that match a pattern."""
 
     command: str
     arguments: dict[str, Any]
-    nodes: tuple[str, ...] | None
+    nodes: tuple[str, ...] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The wish to have a queue, and the exchange of its name, gone if nobody uses them."""
+
+    queue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ class Collector:
         self._on_pulse = on_pulse
         self._beat = beat
         self._pulse_interval_s = pulse_interval_s
-        self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[Question | Drop | None] = queue.SimpleQueue()
         self._ready: dict[str, _Ready] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -107,14 +114,18 @@ class Collector:
         """Let both threads end; neither is waited for."""
         self._stop.set()
 
-    def put(self, command: str, arguments: dict[str, Any], nodes: Sequence[str] | None) -> None:
+    def put(self, command: str, arguments: dict[str, Any], nodes: Sequence[str]) -> None:
         """Have a question asked as soon as may be; it is lost if the broker is down."""
-        self._questions.put(Question(command, arguments, None if nodes is None else tuple(nodes)))
+        self._questions.put(Question(command, arguments, tuple(nodes)))
 
     def ask(self, nodes: Sequence[str] | None) -> None:
-        """Ask how they are: limits, pid, queues."""
-        self.put("stats", {}, nodes)
-        self.put("active_queues", {}, nodes)
+        """Ask the nodes, or all of the branch, how they are."""
+        wanted = f"*{self._ours}" if nodes is None else tuple(nodes)
+        self._questions.put(Question(pidbox.LOOK, {}, wanted))
+
+    def drop(self, name: str) -> None:
+        """Have the queue *name* deleted, unless it is in use or not empty."""
+        self._questions.put(Drop(name))
 
     @property
     def pulse(self) -> Pulse:
@@ -206,10 +217,7 @@ class Collector:
             self._questions.put(None)
         elif isinstance(said, dict) and "error" in said:
             log.warning("%s refused %s: %s", node, ticket, said["error"])
-        elif ticket == "stats":
-            if self._table.stats(node, said, now):
-                self._on_news(node)
-        elif ticket == "active_queues" and self._table.queues(node, said, now):
+        elif ticket == pidbox.LOOK and self._table.take(node, said, now):
             self._on_news(node)
 
     # -- the asker
@@ -223,13 +231,10 @@ class Collector:
                 self._send_pulse(producer)
                 next_pulse = self._clock.monotonic() + self._until_next_pulse()
             with contextlib.suppress(queue.Empty):
-                question = self._questions.get(timeout=self._until(next_pulse))
-                if question is not None:
-                    self._put_question(producer, question)
+                self._handle(conn, producer, self._questions.get(timeout=self._until(next_pulse)))
             self._check_pulse()
             for node in self._due_ready():
-                for command in ("stats", "active_queues"):
-                    self._put_question(producer, Question(command, {}, (node,)))
+                self._put_question(producer, Question(pidbox.LOOK, {}, (node,)))
 
     def _until_next_pulse(self) -> float:
         """More often while none has come back: the first may go out before we listen."""
@@ -256,6 +261,12 @@ class Collector:
                     due.append(node)
         return due
 
+    def _handle(self, conn: Connection, producer: Producer, wish: Question | Drop | None) -> None:
+        if isinstance(wish, Question):
+            self._put_question(producer, wish)
+        elif isinstance(wish, Drop):
+            _delete(conn, wish.queue)
+
     def _put_question(self, producer: Producer, question: Question) -> None:
         expires_at = self._clock.now().timestamp() + pidbox.QUESTION_EXPIRES_S
         pidbox.ask(
@@ -280,6 +291,22 @@ class Collector:
             sent_at = self._sent_at
         if sent_at is not None and self._clock.monotonic() - sent_at >= PULSE_LATE_S:
             self._set_pulse(False, "a message of our own did not come back")
+
+
+def _delete(conn: Connection, name: str) -> None:
+    # On a channel of its own: a refusal closes it.
+    for what in ("queue", "exchange"):
+        channel = conn.channel()
+        try:
+            if what == "queue":
+                channel.queue_delete(name, if_unused=True, if_empty=True)
+            else:
+                channel.exchange_delete(name, if_unused=True)
+        except conn.channel_errors as exc:
+            log.info("%s %s stays at the broker: %s", what, name, exc)
+            return
+        finally:
+            channel.close()
 
 
 def _close(conn: Connection) -> None:

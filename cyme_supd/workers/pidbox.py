@@ -24,6 +24,8 @@ from cyme_supd.errors import Unavailable
 NAMESPACE = "celery"
 #: Marks the message by which a worker says that it is ready.
 READY = "cyme.ready"
+#: The command that every worker of ours knows: pid, limits, queues.
+LOOK = "cyme_look"
 CONNECT_TIMEOUT_S = 3.0
 IO_TIMEOUT_S = 5.0
 #: How long a question is worth an answer.
@@ -81,24 +83,24 @@ def ask(
     producer: Producer,
     command: str,
     arguments: dict[str, Any],
-    destination: Sequence[str] | None,
+    destination: Sequence[str] | str,
     address: str,
     expires_at: float,
-    ticket: str | None = None,
 ) -> None:
-    """Put *command* to the workers named, or to all; answers go to *address*.
+    """Put *command* to the workers named, or to those that match a pattern.
 
-    *ticket* comes back with every answer; the command's name by default.
+    Answers go to *address*, with the command's name as their ticket.
     *expires_at* is epoch seconds.
     """
+    pattern = destination if isinstance(destination, str) else None
     producer.publish(
         {
             "method": command,
             "arguments": arguments,
-            "destination": list(destination) if destination is not None else None,
-            "pattern": None,
-            "matcher": None,
-            "ticket": ticket or command,
+            "destination": list(destination) if pattern is None else None,
+            "pattern": pattern,
+            "matcher": None if pattern is None else "glob",
+            "ticket": command,
             "reply_to": {"exchange": REPLY_EXCHANGE.name, "routing_key": address},
         },
         exchange=CONTROL_EXCHANGE,

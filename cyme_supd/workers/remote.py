@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer, Pulse
 from cyme_supd.workers.collector import Collector
@@ -64,7 +65,7 @@ class Collectors:
             collector.ask(nodes)
 
     def ask_all(self) -> None:
-        """Two broadcasts at each broker, however many workers there are."""
+        """One broadcast at each broker, however many workers there are."""
         for collector in self._collectors.values():
             collector.ask(None)
 
@@ -73,6 +74,11 @@ class Collectors:
             collector.put("autoscale", {"max": max, "min": min}, nodes)
             # Behind the command on the same connection: the answer is from after it.
             collector.ask(nodes)
+
+    def drop_queue(self, worker: Worker) -> None:
+        collector = self._collectors.get(worker.broker)
+        if collector is not None:
+            collector.drop(direct_queue(worker.name))
 
     def health(self) -> dict[str, dict[str, object]]:
         """By broker's key: ``ok`` (None: not known yet), ``reason``, masked ``url``."""

@@ -24,7 +24,8 @@ TREE = ("broker", "web", "branch")
 #: were asked, too. Who is asked one at a time never ends.
 TOGETHER = """
 import os, signal, sys, time
-diary, count, me = sys.argv[1], int(sys.argv[2]), os.path.basename(os.environ['CYME_LAUNCH_DIRECTORY'])
+diary, count, here = sys.argv[1], int(sys.argv[2]), os.environ['CYME_LAUNCH_DIRECTORY']
+me = os.path.basename(here)
 def note(what):
     fd = os.open(diary, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, f'{what} {me}\\n'.encode())

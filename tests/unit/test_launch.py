@@ -147,7 +147,7 @@ def test_what_runs_inside_supervisord_loads_little() -> None:
         "cyme_supd.supervisord",
         *(
             f"cyme_supd.supervisord.{name}"
-            for name in ("groups", "guard", "journal", "logs", "rpcinterface")
+            for name in ("groups", "guard", "journal", "logs", "owning", "rpcinterface")
         ),
         *(f"cyme_supd.supervisord.{name}" for name in ("signals", "stopping", "wake")),
     }

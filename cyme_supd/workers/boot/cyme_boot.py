@@ -17,6 +17,7 @@ from typing import Any
 from celery import signals
 from celery.app.utils import find_app
 from celery.utils.log import get_logger
+from celery.worker.control import inspect_command
 from kombu import Exchange, Producer, Queue
 
 BUNDLED = "cyme_supd.workers.bundled:app"
@@ -63,6 +64,18 @@ def declare(**_: Any) -> None:
 def consume(**_: Any) -> None:
     for entry in boot["queues"][1:]:
         app.amqp.queues.select_add(queue(entry))
+
+
+@inspect_command(name="cyme_look", visible=False)
+def look(state: Any, **_: Any) -> dict[str, Any]:
+    """All that the branch asks for regularly: who it is, its limits, its queues."""
+    scaler = state.consumer.controller.autoscaler
+    consumer = state.consumer.task_consumer
+    return {
+        "pid": os.getpid(),
+        "autoscale": [scaler.max_concurrency, scaler.min_concurrency] if scaler else None,
+        "queues": [queue.name for queue in consumer.queues] if consumer else [],
+    }
 
 
 @signals.worker_ready.connect(weak=False)

@@ -1,0 +1,155 @@
+"""The workers' side: what they say themselves, and a project of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from kombu import pools
+
+from tests.acceptance.harness import BranchHost, plain_environment
+
+ANSWER_S = 10.0
+#: How long one that should be silent is listened for.
+SILENCE_S = 1.0
+
+PROJECT = '''\
+"""A project as its owner wrote it, with a broker of its own that is dead."""
+
+import os
+import time
+
+from celery import Celery
+
+app = Celery("house")
+app.conf.broker_url = "redis://127.0.0.1:1/0"
+app.conf.task_ignore_result = True
+
+
+def note(path, text):
+    with open(path, "a") as file:
+        file.write(text + "\\n")
+
+
+@app.task
+def write(path, text):
+    note(path, text)
+
+
+@app.task
+def look(path, variable):
+    note(path, f"{os.getcwd()} {os.environ.get(variable)}")
+
+
+@app.task
+def work(path, seconds):
+    note(path, "begun")
+    time.sleep(seconds)
+    note(path, "done")
+
+
+@app.task
+def leave_a_child(path, seconds):
+    os.system(f"setsid sleep {seconds} & echo $! >> {path}")
+    note(path, "left")
+    time.sleep(seconds)
+'''
+
+PRODUCER = """\
+import sys
+
+from house import app
+
+form, task, queue, *words = sys.argv[1:]
+words = [int(word) if word.isdigit() else word for word in words]
+where = {"queue": queue} if form == "queue" else {"exchange": queue, "routing_key": queue}
+app.send_task(f"house.{task}", words, **where)
+"""
+
+
+@contextmanager
+def asking(broker: str) -> Iterator[Celery]:
+    """A Celery app that knows nothing but where the broker is."""
+    app = Celery("asking", broker=broker, set_as_current=False)
+    app.conf.update(broker_connection_timeout=4, broker_connection_retry=False)
+    try:
+        yield app
+    finally:
+        app.close()
+        # kombu keeps connections for the next who asks; by then the broker
+        # may have been another process.
+        pools.reset()
+
+
+def ask_worker(
+    host: BranchHost,
+    instance: str,
+    command: str,
+    broker: str | None = None,
+    timeout_s: float = ANSWER_S,
+) -> Any:
+    """The worker's own answer to a command of remote control; None when it is silent.
+
+    It is asked again: what is asked before its mailbox is bound is lost.
+    """
+    name, deadline = f"{instance}@{host.id}", time.monotonic() + timeout_s
+    with asking(broker or host.broker) as app:
+        inspect = app.control.inspect([name], timeout=SILENCE_S)
+        while True:
+            answers = getattr(inspect, command)() or {}
+            if name in answers or time.monotonic() >= deadline:
+                return answers.get(name)
+
+
+def is_silent(host: BranchHost, instance: str, broker: str | None = None) -> bool:
+    return ask_worker(host, instance, "ping", broker, 0) is None
+
+
+def worker_pid(host: BranchHost, instance: str) -> int:
+    """Whom the broker reaches under the instance's name."""
+    stats = ask_worker(host, instance, "stats")
+    assert stats, f"{instance} does not answer"
+    return int(stats["pid"])
+
+
+def queues(host: BranchHost, instance: str) -> set[str]:
+    return {queue["name"] for queue in ask_worker(host, instance, "active_queues")}
+
+
+def write_project(folder: Path) -> Path:
+    """A folder with the project ``house`` and its producer."""
+    folder.mkdir(parents=True)
+    (folder / "house.py").write_text(PROJECT)
+    (folder / "produce.py").write_text(PRODUCER)
+    return folder
+
+
+def produce(
+    project: Path, broker: str, task: str, queue: str, *words: object, form: str = "exchange"
+) -> None:
+    """Send a task as the project's own people do, told only where the broker is.
+
+    With *form* ``queue`` by the queue's name alone: Celery then declares it
+    with its own defaults.
+    """
+    done = subprocess.run(
+        [sys.executable, "produce.py", form, task, queue, *map(str, words)],
+        cwd=project,
+        env={**plain_environment(), "CELERY_BROKER_URL": broker},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if os.path.exists(path) else []

@@ -1,0 +1,35 @@
+"""Branches to drive, on each of the brokers that a branch can be on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.celeryside import write_project
+from tests.acceptance.harness import BranchHost
+
+EMBEDDED, RABBITMQ = "embedded", "rabbitmq"
+
+
+@pytest.fixture(scope="module", params=[EMBEDDED, RABBITMQ])
+def broker(request: pytest.FixtureRequest) -> str | None:
+    """A broker's URL to start a branch with; None for the one that comes along."""
+    if request.param == EMBEDDED:
+        return None
+    url: str = request.getfixturevalue("rabbitmq_url")
+    return url
+
+
+@pytest.fixture(scope="module")
+def host(broker: str | None) -> Iterator[BranchHost]:
+    """A branch that the tests of a module share."""
+    with BranchHost(broker=broker) as host:
+        yield host.start()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Celery project of the tests' own."""
+    return write_project(tmp_path_factory.mktemp("project") / "house")
