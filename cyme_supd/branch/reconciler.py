@@ -73,7 +73,11 @@ class Reconciler:
         self._actor = Actor(
             around.programs, around.launches, around.remote, around.clock, max_starting
         )
+        # As they are stored; nobody else writes them.
         self._statuses: dict[str, Status] = {}
+        self._has_statuses = False
+        # Every edit of what a worker inherits gives it a generation.
+        self._wanted: dict[str, tuple[int, Launch]] = {}
         self._asked: dict[str, float] = {}
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -93,24 +97,24 @@ class Reconciler:
         """One pass; False where it could not be finished."""
         try:
             self.full_pass() if work.is_full else self.partial_pass(work)
+            return True
         except ShuttingDown:
             log.debug("supervisord is stopping: nothing is changed any more")
-            return False
         except CymeError as exc:
             # Not known is not gone: everything stays as it is.
             log.warning("pass given up: %s", exc)
-            return False
         except Exception:
             log.exception("pass failed")
-            return False
-        return True
+        # Perhaps half of it was stored.
+        self._has_statuses = False
+        return False
 
     def full_pass(self) -> None:
         """Look at every instance of the branch, and store that it was done."""
         processes = self._programs.processes()
         with self._store.reading() as view:
             workers = view.workers(self._branch)
-            self._statuses = view.statuses(self._branch)
+            self._read_statuses(view)
         self._brokers = {self._broker, *(worker.broker for worker in workers)}
         self._remote.use(self._brokers)
         self._remote.ask_all()
@@ -128,10 +132,23 @@ class Reconciler:
             if work.is_hinted:
                 names.update(view.pending(self._branch))
             workers = [worker for name in sorted(names) if (worker := _find(view, name))]
+            self._read_statuses(view)
         workers = [worker for worker in workers if worker.instance.branch == self._branch]
         self._brokers.update(worker.broker for worker in workers)
         self._remote.use(self._brokers)
         self._reconcile(workers, processes)
+
+    def _read_statuses(self, view: View) -> None:
+        if not self._has_statuses:
+            self._statuses = view.statuses(self._branch)
+            self._has_statuses = True
+
+    def _launch(self, worker: Worker) -> Launch:
+        generation, launch = self._wanted.get(worker.name, (0, None))
+        if launch is None or generation != worker.instance.generation:
+            launch = self._launch_of(worker)
+            self._wanted[worker.name] = (worker.instance.generation, launch)
+        return launch
 
     def _reconcile(self, workers: Iterable[Worker], processes: dict[str, Process]) -> None:
         changed: list[Status] = []
@@ -143,9 +160,8 @@ class Reconciler:
                 raise
             except Conflict as exc:
                 log.warning("%s: %s", worker.name, exc)
-                status = refused(worker, NAME_TAKEN, exc.message, self._clock.now())
-                if self._is_known(status):
-                    status = self._statuses[worker.name]
+                before = self._statuses.get(worker.name)
+                status = refused(worker, NAME_TAKEN, exc.message, before, self._clock.now())
             except CymeError as exc:
                 # One that cannot be helped now must not keep others waiting.
                 log.warning("%s: %s", worker.name, exc)
@@ -157,18 +173,9 @@ class Reconciler:
                 changed.append(status)
         self._write(changed, gone)
 
-    def _is_known(self, status: Status) -> bool:
-        """Whether this is stored already, but for its time."""
-        known = self._statuses.get(status.name)
-        if known is None or not known.conditions or not status.conditions:
-            return False
-        at = known.conditions[0].since
-        same = tuple(replace(condition, since=at) for condition in status.conditions)
-        return replace(status, conditions=same) == known
-
     def _pass(self, worker: Worker, process: Process | None) -> Status | None:
         """One worker: act, and say what was seen; ``None`` when it is to be forgotten."""
-        wanted = self._launch_of(worker)
+        wanted = self._launch(worker)
         seen = self._observe(worker, process)
         for action in plan(worker, wanted, seen):
             if isinstance(action, Forget):
@@ -216,6 +223,7 @@ class Reconciler:
         self._statuses.update({status.name: status for status in changed})
         for name in gone:
             self._statuses.pop(name, None)
+            self._wanted.pop(name, None)
             log.info("%s: forgotten", name)
 
 

@@ -56,10 +56,13 @@ def status_of(
     )
 
 
-def refused(worker: Worker, reason: str, message: str, at: datetime) -> Status:
+def refused(
+    worker: Worker, reason: str, message: str, before: Status | None, at: datetime
+) -> Status:
     """What to store of *worker* when the host does not let it be."""
-    condition = Condition("Ready", False, reason, message, at)
-    return Status(worker.name, worker.instance.generation, ready=False, conditions=(condition,))
+    verdict = Verdict("Ready", False, reason, message)
+    conditions = tuple(_dated([verdict], before.conditions if before else (), at))
+    return Status(worker.name, worker.instance.generation, ready=False, conditions=conditions)
 
 
 def readiness(worker: Worker, wanted: Launch, seen: Observation, interval_s: float) -> Verdict:

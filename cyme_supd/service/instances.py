@@ -27,6 +27,7 @@ from cyme_supd.service.waiting import (
     CONVERGED,
     STORED,
     Goal,
+    NameTaken,
     Outcome,
     gone,
     ready,
@@ -126,7 +127,13 @@ class Instances:
         self._context.hints.send()
         if reply is not None:
             return reply
-        outcome = self._wait(ready(instance, self._broker_key(instance, owner)), timeout_s)
+        goal = ready(instance, self._broker_key(instance, owner))
+        try:
+            outcome = self._wait(goal, timeout_s)
+        except NameTaken:
+            if stored is None:
+                self.delete(app, name, is_forced=False, timeout_s=None)
+            raise
         return InstanceReply(self.get(app, name), outcome, is_new=stored is None)
 
     def _create(

@@ -26,6 +26,10 @@ LOG_LINES = 20
 _FAILING = (ProcessState.BACKOFF, ProcessState.FATAL)
 
 
+class NameTaken(Conflict):
+    """The host has a program of that name which is not Cyme's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One instance as the store has it; both ``None`` once it is gone."""
@@ -184,7 +188,7 @@ class _Wait:
             return
         for condition in status.conditions:
             if condition.reason == NAME_TAKEN:
-                raise Conflict(condition.message, "delete it, and choose another name")
+                raise NameTaken(condition.message, "choose another name")
 
     def _check_failing(self, goal: Goal) -> None:
         seen = self._seen[goal.name]

@@ -305,6 +305,35 @@ def test_one_that_cannot_be_helped_does_not_keep_others_waiting(host: Host) -> N
     assert host.state("w2") is S.STARTING
 
 
+def test_one_whose_name_is_taken_says_so_once_and_can_be_deleted(host: Host) -> None:
+    host.programs.add_foreign("w1")
+    host.create("w1")
+    host.hint()
+    assert host.status().conditions[0].reason == "NameTaken"
+    before = host.store.version()
+    host.look()
+    assert host.store.version() == before
+
+    host.edit(is_deleting=True)
+    host.hint()
+
+    with host.store.reading() as view:
+        assert view.instances("foo") == []
+
+
+def test_one_that_is_made_again_is_launched_as_it_is_now(up: Host) -> None:
+    up.edit(is_deleting=True)
+    up.programs.stop(["w1"])
+    up.programs.end("w1")
+    up.hint()
+    assert up.remote.dropped == ["dq.w1"]
+
+    up.create(pool="solo")
+    up.hint()
+
+    assert up.launches.written("w1") == the_launch(up.worker()).digest
+
+
 def test_one_that_never_says_it_is_ready_is_asked(host: Host) -> None:
     host.create()
     host.hint()
