@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from cyme_supd.domain.parameters import check_limits, instance_changes
 from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.domain.spec import DEFAULT_POOL, App, Instance
 from cyme_supd.domain.status import Status
-from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
+from cyme_supd.errors import Conflict, CymeError, Invalid, NotFound, Unavailable
 from cyme_supd.service.context import Context
 from cyme_supd.service.looking import (
     Details,
@@ -132,7 +133,8 @@ class Instances:
             outcome = self._wait(goal, timeout_s)
         except NameTaken:
             if stored is None:
-                self.delete(app, name, is_forced=False, timeout_s=None)
+                with suppress(CymeError):
+                    self.delete(app, name, is_forced=False, timeout_s=timeout_s)
             raise
         return InstanceReply(self.get(app, name), outcome, is_new=stored is None)
 

@@ -294,19 +294,18 @@ class Collector:
 
 
 def _delete(conn: Connection, name: str) -> None:
-    # On a channel of its own: a refusal closes it.
-    for what in ("queue", "exchange"):
-        channel = conn.channel()
-        try:
-            if what == "queue":
-                channel.queue_delete(name, if_unused=True, if_empty=True)
-            else:
-                channel.exchange_delete(name, if_unused=True)
-        except conn.channel_errors as exc:
-            log.info("%s %s stays at the broker: %s", what, name, exc)
-            return
-        finally:
-            channel.close()
+    # A refusal closes the channel, so it is one of its own.
+    channel = conn.channel()
+    own = Queue(name, Exchange(name, type="direct"), routing_key=name, channel=channel)
+    try:
+        # On Redis only who declared a queue can take its binding away.
+        own.declare()
+        own.delete(if_unused=True, if_empty=True)
+        own.exchange.delete(if_unused=True)
+    except conn.channel_errors as exc:
+        log.info("queue %s stays at the broker: %s", name, exc)
+    finally:
+        channel.close()
 
 
 def _close(conn: Connection) -> None:

@@ -132,12 +132,12 @@ def write_project(folder: Path) -> Path:
 
 
 def produce(
-    project: Path, broker: str, task: str, queue: str, *words: object, form: str = "exchange"
+    project: Path, broker: str, task: str, queue: str, *words: object, form: str = "queue"
 ) -> None:
     """Send a task as the project's own people do, told only where the broker is.
 
     With *form* ``queue`` by the queue's name alone: Celery then declares it
-    with its own defaults.
+    with its own defaults. With ``exchange`` by exchange and routing key.
     """
     done = subprocess.run(
         [sys.executable, "produce.py", form, task, queue, *map(str, words)],
@@ -149,6 +149,20 @@ def produce(
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def has_queue(broker: str, name: str) -> bool:
+    """Whether the broker holds anything for a queue of this name."""
+    with asking(broker) as app, app.connection_for_write() as connection:
+        if broker.startswith("redis"):
+            return bool(connection.default_channel.client.keys(f"*{name}"))
+        channel = connection.channel()
+        try:
+            channel.queue_declare(name, passive=True)
+        except connection.channel_errors:
+            return False
+        channel.close()
+        return True
 
 
 def lines(path: Path) -> list[str]:

@@ -17,7 +17,7 @@ import celery
 import pytest
 
 from tests.acceptance import processes
-from tests.acceptance.celeryside import ask_worker, lines, produce, write_project
+from tests.acceptance.celeryside import ask_worker, has_queue, lines, produce, write_project
 from tests.acceptance.harness import BIN, BranchHost, plain_environment, unique
 from tests.support import eventually
 
@@ -59,15 +59,30 @@ def test_its_tasks_run_on_the_branch_s_broker(
     assert "house.write" in ask_worker(host, worker, "registered")
 
 
-def test_a_producer_names_the_queue_alone(
-    alone: BranchHost, app: str, project: Path, tmp_path: Path
+def test_a_producer_may_name_exchange_and_routing_key(
+    host: BranchHost, app: str, project: Path, tmp_path: Path
 ) -> None:
-    """Celery then declares it with its own defaults; RabbitMQ refuses that for
-    a queue that expires, and only what names its exchange gets there."""
-    worker = make(alone, app, project)
+    worker = make(host, app, project)
     note = tmp_path / "note"
-    produce(project, alone.broker, "write", f"dq.{worker}", note, "hello", form="queue")
+    produce(project, host.broker, "write", f"dq.{worker}", note, "hello", form="exchange")
     eventually(lambda: lines(note) == ["hello"])
+
+
+def test_a_task_that_was_sent_before_its_worker_was_made(
+    host: BranchHost, app: str, project: Path, tmp_path: Path
+) -> None:
+    name, note = unique("early"), tmp_path / "note"
+    produce(project, host.broker, "write", f"dq.{name}", note, "hello")
+    host.post(f"/{app}/", 201, celery_app="house:app", directory=str(project))
+    host.make(app, name)
+    eventually(lambda: lines(note) == ["hello"])
+
+
+def test_the_queue_goes_with_its_instance(host: BranchHost, app: str, project: Path) -> None:
+    worker = make(host, app, project)
+    assert has_queue(host.broker, f"dq.{worker}")
+    host.delete(f"/{app}/instances/{worker}/")
+    eventually(lambda: not has_queue(host.broker, f"dq.{worker}"))
 
 
 def test_its_folder_its_environment_and_its_settings(
