@@ -32,13 +32,14 @@ from cyme_supd.store.schema import check_schema
 from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.supervisord.sections import SectionFiles
-from cyme_supd.workers.launches import LaunchFiles
+from cyme_supd.workers.launches import LaunchFiles, trim_logs
 from cyme_supd.workers.pidbox import reply_address
 from cyme_supd.workers.remote import Collectors
 
 log = logging.getLogger("cyme_supd.branch")
 
 WATCH_EVERY_S = 5.0
+TRIM_EVERY_S = 60.0
 
 
 class BranchProcess:
@@ -91,8 +92,12 @@ class BranchProcess:
         self._await_supervisord()
         self._thread("reconciler", partial(self.reconciler.run, self.stop))
         log.info("branch %s %s is up", self.config.id, __version__)
+        next_trim = self.clock.monotonic() + TRIM_EVERY_S
         while not self.stop.wait(WATCH_EVERY_S):
             self._watch()
+            if self.clock.monotonic() >= next_trim:
+                next_trim = self.clock.monotonic() + TRIM_EVERY_S
+                self._trim()
         self.remote.stop()
         hints.close()
 
@@ -134,6 +139,10 @@ class BranchProcess:
 
     def _on_programs(self, names: set[str]) -> None:
         self.queue.put(names)
+
+    def _trim(self) -> None:
+        for name in trim_logs(self.config.paths.instances):
+            log.info("%s: log moved to worker.log.1 (it had grown)", name)
 
     def _watch(self) -> None:
         stuck = self.beats.stuck()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,11 @@ from cyme_supd.config import write_private
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.status import Running
 from cyme_supd.errors import Unavailable
+
+
+log = logging.getLogger(__name__)
+
+LOG_SIZE = 5 * 1024 * 1024
 
 
 class LaunchFiles:
@@ -79,6 +85,27 @@ class WorkerLogs:
             return b""
         except OSError as exc:
             raise Unavailable(f"cannot read the log of {name}: {exc}") from exc
+
+
+def trim_logs(instances: Path, size: int = LOG_SIZE) -> list[str]:
+    """Move the content of every log over *size* bytes to ``worker.log.1``.
+
+    Names of those that were moved come back. The file itself stays: the
+    worker has it open, to append, and goes on at its beginning. A line that
+    it writes between the copy and the cut is lost.
+    """
+    trimmed = []
+    for path in sorted(instances.glob("*/worker.log")):
+        try:
+            if path.stat().st_size > size:
+                shutil.copyfile(path, path.with_name("worker.log.1"))
+                os.truncate(path, 0)
+                trimmed.append(path.parent.name)
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            log.warning("the log of %s cannot be trimmed: %s", path.parent.name, exc)
+    return trimmed
 
 
 def _read(path: Path) -> dict[str, Any] | None:

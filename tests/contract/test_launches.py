@@ -14,7 +14,7 @@ from cyme_supd.domain.ports import Launches
 from cyme_supd.domain.status import Running
 from cyme_supd.errors import Unavailable
 from cyme_supd.testing.launches import MemoryLaunches
-from cyme_supd.workers.launches import LaunchFiles, WorkerLogs
+from cyme_supd.workers.launches import LaunchFiles, WorkerLogs, trim_logs
 from tests.unit.values import a_worker, the_launch
 
 LAUNCH = the_launch(a_worker())
@@ -130,6 +130,25 @@ class TestLogs:
 
     def test_of_one_that_never_started_is_empty(self, tmp_path: Path) -> None:
         assert WorkerLogs(tmp_path).tail("w1", 4) == b""
+
+    def test_one_that_has_grown_is_moved_aside_under_the_worker_s_hands(
+        self, tmp_path: Path
+    ) -> None:
+        for name in ("w1", "w2", "w3"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "w2" / "worker.log").write_bytes(b"short")
+        descriptor = os.open(
+            tmp_path / "w1" / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+        )
+        os.write(descriptor, b"x" * 100)
+
+        assert trim_logs(tmp_path, 50) == ["w1"]
+
+        os.write(descriptor, b"more")
+        os.close(descriptor)
+        assert (tmp_path / "w1" / "worker.log").read_bytes() == b"more"
+        assert (tmp_path / "w1" / "worker.log.1").read_bytes() == b"x" * 100
+        assert (tmp_path / "w2" / "worker.log").read_bytes() == b"short"
 
     def test_that_cannot_be_read_is_unavailable(self, tmp_path: Path) -> None:
         os.makedirs(tmp_path / "w1" / "worker.log")
