@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 from typing import Any
 
 from supervisor import events
@@ -23,6 +25,18 @@ def sleep_on(supervisord: Any) -> Nothing:
     poller = supervisord.options.poller
     poll = poller.poll
     poller.poll = lambda _timeout: poll(100_000)
+    return Nothing()
+
+
+def dawdle(supervisord: Any) -> Nothing:
+    """Between fork and exec a child takes its time."""
+    options = supervisord.options
+
+    def setpgrp() -> None:
+        os.setpgrp()
+        select.select([], [], [], 0.5)
+
+    options.setpgrp = setpgrp
     return Nothing()
 
 

@@ -14,7 +14,6 @@ from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.status import Running
 from cyme_supd.errors import Unavailable
 
-
 log = logging.getLogger(__name__)
 
 LOG_SIZE = 5 * 1024 * 1024

@@ -12,6 +12,7 @@ import pytest
 
 from cyme_supd.errors import Conflict, CymeError, Internal, NotFound, SpawnFailed
 from cyme_supd.supervisord.sections import SectionFiles
+from tests import inside
 from tests.support import eventually
 from tests.tree import SLEEP, SupervisedTree, is_alive, lingering, python
 
@@ -111,6 +112,15 @@ def test_one_bad_name_does_not_stop_the_others(tree: SupervisedTree) -> None:
     with pytest.raises(NotFound):
         tree.client.stop(["w1", "nobody", "w2"])
     eventually(lambda: not is_alive(first) and not is_alive(second))
+
+
+def test_one_that_is_stopped_before_it_became_its_program_ends(make_tree: MakeTree) -> None:
+    tree = make_tree(extra=inside.conf("dawdle")).start()
+    tree.launch("w1", SLEEP)
+    tree.programs.apply("w1", 600)
+    tree.client.start(["w1"])
+    tree.client.stop(["w1"])
+    eventually(lambda: tree.state("w1") == "STOPPED")
 
 
 @pytest.mark.parametrize(
