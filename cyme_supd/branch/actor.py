@@ -9,6 +9,8 @@ from cyme_supd.domain.plan import (
     Action,
     Apply,
     Autoscale,
+    Cancel,
+    Consume,
     Kill,
     Remove,
     Start,
@@ -59,6 +61,10 @@ class Actor:
         """When the worker was last told something over remote control (monotonic)."""
         return self._commanded.get(name)
 
+    def told(self, name: str) -> None:
+        """It is being told something, or has refused what its launch file said."""
+        self._commanded[name] = self._clock.monotonic()
+
     def arrived(self, name: str) -> None:
         """The worker is up, or down again: the next may start."""
         self._starting.pop(name, None)
@@ -79,8 +85,14 @@ class Actor:
             case Remove():
                 self._remove(worker)
             case Autoscale(max=most, min=least):
-                self._commanded[worker.name] = self._clock.monotonic()
+                self.told(worker.name)
                 self._remote.autoscale([worker], most, least)
+            case Consume(entries=entries):
+                self.told(worker.name)
+                self._remote.consume(worker, entries)
+            case Cancel(queues=queues):
+                self.told(worker.name)
+                self._remote.cancel(worker, queues)
 
     def _remove(self, worker: Worker) -> None:
         # In this order a crash in between leaves a program without files at
@@ -111,5 +123,9 @@ def _words(action: Action) -> str:
             return "apply program"
         case Autoscale(max=most, min=least):
             return f"autoscale {most},{least}"
+        case Consume(entries=entries):
+            return f"consume_from {', '.join(str(entry['name']) for entry in entries)}"
+        case Cancel(queues=queues):
+            return f"cancel {', '.join(queues)}"
         case _:
             return type(action).__name__.lower()

@@ -182,6 +182,8 @@ class Reconciler:
                 return None
             if not self._actor.act(worker, action):
                 self._queue.put_later(worker.name, TURN_S)
+        if seen.answer is not None and seen.answer.refused and seen.commanded_at is None:
+            self._actor.told(worker.name)
         self._follow_up(worker, seen)
         before = self._statuses.get(worker.name)
         return status_of(worker, wanted, seen, before, self._interval_s, self._clock.now())

@@ -10,13 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from cyme_supd.domain import plan
 from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.plan import is_answering, is_outdated
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Condition, Observation, ProcessState, Status
 
 #: The reason of one whose name is that of a program which is not Cyme's.
 NAME_TAKEN = "NameTaken"
+#: The type of the condition that queues are held back.
+QUARANTINED = "Quarantined"
 #: Intervals without an answer after which a worker counts as silent.
 SILENT_INTERVALS = 3
 
@@ -43,7 +47,7 @@ def status_of(
     ready = readiness(worker, wanted, seen, interval_s)
     process = seen.process
     is_known = ready.status is True and seen.answer is not None
-    verdicts = [ready, *crash_loop(seen)]
+    verdicts = [ready, *crash_loop(seen), *quarantine(worker, seen)]
     return Status(
         name=worker.name,
         generation=worker.instance.generation,
@@ -52,8 +56,29 @@ def status_of(
         ready=ready.status,
         consuming=consuming(worker, seen) if is_known else ready.status,
         autoscale=seen.answer.autoscale if is_known and seen.answer else None,
+        queues=_consumed(worker, ready, seen, before),
         conditions=tuple(_dated(verdicts, before.conditions if before else (), at)),
     )
+
+
+def quarantine(worker: Worker, seen: Observation) -> list[Verdict]:
+    """The condition Quarantined, while there are queues its broker refuses it."""
+    held_back = plan.refused(worker, seen.answer) if seen.answer else {}
+    if not held_back:
+        return []
+    message = "; ".join(f"{name}: {reason}" for name, reason in sorted(held_back.items()))
+    return [Verdict(QUARANTINED, True, "QueueRefused", message)]
+
+
+def _consumed(
+    worker: Worker, ready: Verdict, seen: Observation, before: Status | None
+) -> tuple[str, ...] | None:
+    """What it consumes from; of one that is silent what it last said."""
+    if ready.status is None:
+        return before.queues if before else None
+    if ready.status is False or seen.answer is None:
+        return ()
+    return tuple(sorted(seen.answer.queues.keys() - {direct_queue(worker.name)}))
 
 
 def refused(
@@ -113,7 +138,7 @@ def crash_loop(seen: Observation) -> list[Verdict]:
 
 def consuming(worker: Worker, seen: Observation) -> bool:
     """Whether it consumes from every queue it should."""
-    return seen.answer is not None and worker.consumes <= seen.answer.queues
+    return seen.answer is not None and worker.consumes <= seen.answer.queues.keys()
 
 
 def _dated(

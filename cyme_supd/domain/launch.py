@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.naming import direct_queue
-from cyme_supd.domain.spec import Queue, Worker
+from cyme_supd.domain.spec import Worker
 
 #: Settings every worker gets unless its app says otherwise.
 BASE_CONFIG: Mapping[str, Any] = {
@@ -62,7 +63,7 @@ def launch(worker: Worker, command: str, boot_path: str, loglevel: str, reply_to
     boot = {
         "app": worker.app.celery_app,
         "config": _config(worker),
-        "queues": [_direct(worker), *(_entry(queue) for queue in worker.queues)],
+        "queues": [_direct(worker), *(entry(queue) for queue in worker.queues)],
         "reply_to": reply_to,
         "path": boot_path,
     }
@@ -145,16 +146,7 @@ def _direct(worker: Worker) -> dict[str, Any]:
         "exchange_type": "direct",
         "routing_key": name,
         "options": {},
-    }
-
-
-def _entry(queue: Queue) -> dict[str, Any]:
-    return {
-        "name": queue.name,
-        "exchange": queue.exchange,
-        "exchange_type": queue.exchange_type,
-        "routing_key": queue.routing_key,
-        "options": dict(queue.options),
+        "digest": "",
     }
 
 

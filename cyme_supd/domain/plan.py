@@ -7,11 +7,14 @@ wrong after the next pass.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.spec import Worker
-from cyme_supd.domain.status import Observation, Process, ProcessState, Running
+from cyme_supd.domain.status import Answer, Observation, Process, ProcessState, Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,24 @@ class Autoscale(Action):
     min: int
 
 
+@dataclass(frozen=True, slots=True)
+class Consume(Action):
+    """Tell the running worker to consume from queues: full declarations."""
+
+    entries: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Action):
+    """Tell the running worker to consume from queues no longer."""
+
+    queues: tuple[str, ...]
+
+
+#: How soon a queue that was refused is tried again.
+RETRY_REFUSED_S = 60.0
+
+
 def plan(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...]:
     """What to do about *worker* now, in order; empty when it is as it should be."""
     if worker.instance.is_deleting:
@@ -104,7 +125,14 @@ def _run(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...
         return ()
     if is_outdated(wanted, seen.process, seen.running):
         return (Stop(worker.name, "what it was launched with has changed"),)
-    return _limits(worker, seen)
+    if not is_answering(seen) or seen.answer is None:
+        return ()
+    if _has_other_declarations(worker, seen.answer):
+        return (Stop(worker.name, "the declaration of a queue has changed"),)
+    if seen.commanded_at is not None and seen.answer.at <= seen.commanded_at:
+        # Told already; this answer is from before.
+        return ()
+    return (*_limits(worker, seen.answer), *_queues(worker, seen.answer, seen))
 
 
 def is_outdated(wanted: Launch, process: Process, running: Running | None) -> bool:
@@ -128,16 +156,49 @@ def is_answering(seen: Observation) -> bool:
     )
 
 
-def _limits(worker: Worker, seen: Observation) -> tuple[Action, ...]:
-    if not is_answering(seen) or seen.answer is None or seen.answer.autoscale is None:
-        return ()
-    if seen.answer.autoscale == worker.autoscale:
-        return ()
-    if seen.commanded_at is not None and seen.answer.at <= seen.commanded_at:
-        # Told already; this answer is from before.
+def refused(worker: Worker, answer: Answer) -> dict[str, str]:
+    """Queues it should have and cannot, as they are declared now, with the reason."""
+    wanted = {queue.name: entry(queue)["digest"] for queue in worker.queues}
+    return {
+        name: reason
+        for name, (digest, reason) in answer.refused.items()
+        if wanted.get(name) == digest
+    }
+
+
+def _has_other_declarations(worker: Worker, answer: Answer) -> bool:
+    """Whether it consumes from a queue as it was declared before.
+
+    No message makes a worker bind a queue it knows to another exchange.
+    """
+    return any(
+        answer.queues.get(queue.name) not in (None, "", entry(queue)["digest"])
+        for queue in worker.queues
+    )
+
+
+def _limits(worker: Worker, answer: Answer) -> tuple[Action, ...]:
+    if answer.autoscale in (None, worker.autoscale):
         return ()
     most, least = worker.autoscale
     return (Autoscale(worker.name, "limits differ", most, least),)
+
+
+def _queues(worker: Worker, answer: Answer, seen: Observation) -> tuple[Action, ...]:
+    steps: list[Action] = []
+    is_early = seen.commanded_at is not None and seen.now - seen.commanded_at < RETRY_REFUSED_S
+    held_back = refused(worker, answer) if is_early or seen.commanded_at is None else {}
+    missing = tuple(
+        entry(queue)
+        for queue in worker.queues
+        if queue.name not in answer.queues and queue.name not in held_back
+    )
+    extra = tuple(sorted(answer.queues.keys() - worker.consumes))
+    if missing:
+        steps.append(Consume(worker.name, "drift", missing))
+    if extra:
+        steps.append(Cancel(worker.name, "drift", extra))
+    return tuple(steps)
 
 
 def _why_start(process: Process | None) -> str:

@@ -7,9 +7,9 @@ Each is one protocol with one contract suite, passed by the fake in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
@@ -142,6 +142,11 @@ class RemoteControl(Protocol):
         """Everybody at every broker in use: one message each, for any fleet."""
 
     def autoscale(self, workers: Sequence[Worker], max: int, min: int) -> None: ...
+
+    def consume(self, worker: Worker, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Have it consume from queues; each entry is a full declaration."""
+
+    def cancel(self, worker: Worker, queues: Sequence[str]) -> None: ...
 
     def forget(self, worker: Worker) -> None:
         """Drop its answers: the process they came from is gone."""

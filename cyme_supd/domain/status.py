@@ -60,15 +60,18 @@ class Running:
 class Answer:
     """A worker's latest answers over remote control.
 
-    ``at`` is monotonic: when the newest arrived. ``pid`` is the worker's own
-    word for who it is; ``autoscale`` is (max, min), ``None`` where it has no
-    autoscaler; ``queues`` what it consumes from.
+    ``at`` is monotonic: when it arrived. ``pid`` is the worker's own word for
+    who it is; ``autoscale`` is (max, min), ``None`` where it has no
+    autoscaler; ``queues`` what it consumes from, with the digest of each
+    declaration, empty where it has it from elsewhere; ``refused`` the queues
+    that its broker would not let it have, each with digest and reason.
     """
 
     at: float
     pid: int
     autoscale: tuple[int, int] | None
-    queues: frozenset[str]
+    queues: Mapping[str, str]
+    refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,9 @@ class Status:
     """The stored observation of one instance.
 
     Every field was seen for a spec of ``generation`` or a later one.
-    ``ready`` and ``consuming`` are ``None`` where nobody knows.
+    ``ready`` and ``consuming`` are ``None`` where nobody knows. ``queues`` are
+    the names it consumes from, its own left out; of a silent worker those it
+    last told of, ``None`` if it never did.
     """
 
     name: str
@@ -130,6 +135,7 @@ class Status:
     ready: bool | None = None
     consuming: bool | None = None
     autoscale: tuple[int, int] | None = None
+    queues: tuple[str, ...] | None = None
     conditions: tuple[Condition, ...] = ()
 
 

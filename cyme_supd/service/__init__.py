@@ -10,10 +10,12 @@ from cyme_supd.clock import Clock
 from cyme_supd.domain.ports import Hints, Logs, Store, WorkerQuestions
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.branches import BranchDetails, Branches
+from cyme_supd.service.consumers import Consumed, Consumers
 from cyme_supd.service.context import Context, ThisBranch
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
+from cyme_supd.service.queues import QueueReply, Queues
 from cyme_supd.service.waiting import Outcome, Waits
 
 __all__ = [
@@ -22,12 +24,16 @@ __all__ = [
     "Apps",
     "BranchDetails",
     "Branches",
+    "Consumed",
+    "Consumers",
     "Details",
     "Health",
     "HealthCheck",
     "InstanceReply",
     "Instances",
     "Outcome",
+    "QueueReply",
+    "Queues",
     "Service",
     "Stats",
     "ThisBranch",
@@ -35,7 +41,7 @@ __all__ = [
 
 
 class Service:
-    """One object a noun: ``apps``, ``instances``, ``branches``, ``health``.
+    """One object a noun: ``apps``, ``instances``, ``queues``, ``consumers``, ...
 
     Safe to share between threads if its ports are. At most *max_waits*
     requests wait at a time; those beyond are answered at once.
@@ -65,6 +71,8 @@ class Service:
         self.here = here
         self.apps = Apps(context)
         self.instances = Instances(context)
+        self.queues = Queues(context)
+        self.consumers = Consumers(context)
         self.branches = Branches(context)
         self.health = HealthCheck(context)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.health import NAME_TAKEN
+from cyme_supd.domain.health import NAME_TAKEN, QUARANTINED
 from cyme_supd.domain.ports import Logs, Store, View
 from cyme_supd.domain.spec import Instance
 from cyme_supd.domain.status import Branch, ProcessState, Status
@@ -43,7 +44,9 @@ class Goal:
     """What a request waits for: *is_met* on an observation for *generation* or later.
 
     ``wish`` completes "w1 is not ..."; ``broker`` is the key of the broker
-    its worker needs; ``is_start`` says that a failed start ends the wait.
+    its worker needs; ``is_start`` says that a failed start ends the wait,
+    ``is_release`` that the end of the instance is as good; ``queue`` names
+    the one whose refusal by the broker ends the wait.
     """
 
     name: str
@@ -53,10 +56,14 @@ class Goal:
     is_met: Callable[[Status], bool]
     is_start: bool = False
     is_removal: bool = False
+    is_release: bool = False
+    queue: str = ""
 
     def holds(self, seen: Seen) -> bool:
         if self.is_removal:
             return seen.instance is None
+        if self.is_release and (seen.instance is None or seen.instance.is_deleting):
+            return True
         status = seen.status
         return status is not None and status.generation >= self.generation and self.is_met(status)
 
@@ -172,6 +179,7 @@ class _Wait:
         for goal in open_goals:
             self._check_gone(goal)
             self._check_taken(goal)
+            self._check_quarantined(goal)
             self._check_failing(goal)
         keys = {goal.broker for goal in open_goals}
         reason = why_down(self._branch, keys, self._clock.now())
@@ -189,6 +197,17 @@ class _Wait:
         for condition in status.conditions:
             if condition.reason == NAME_TAKEN:
                 raise NameTaken(condition.message, "choose another name")
+
+    def _check_quarantined(self, goal: Goal) -> None:
+        seen = self._seen[goal.name]
+        if not goal.queue or seen.status is None or seen.status.generation < goal.generation:
+            return
+        reason = _refusal(seen, goal.queue)
+        if reason is not None:
+            raise Conflict(
+                f"the broker refuses {goal.queue!r} as it is declared: {reason}",
+                "change the declaration or the broker's queue; it is stored and tried again",
+            )
 
     def _check_failing(self, goal: Goal) -> None:
         seen = self._seen[goal.name]
@@ -241,6 +260,52 @@ def scaled(instance: Instance, broker: str) -> Goal:
     return Goal(instance.name, instance.generation, broker, "scaled", has_limits, is_start=True)
 
 
+def consuming(instance: Instance, broker: str, queue: str) -> Goal:
+    def has_queue(status: Status) -> bool:
+        return status.ready is True and queue in (status.queues or ())
+
+    return Goal(
+        instance.name,
+        instance.generation,
+        broker,
+        f"consuming from {queue!r}",
+        has_queue,
+        is_start=True,
+        queue=queue,
+    )
+
+
+def not_consuming(instance: Instance, broker: str, queue: str) -> Goal:
+    """Seen without *queue*, or without a process; silence is no proof."""
+
+    def lacks_queue(status: Status) -> bool:
+        return _lacks(status, queue) or (status.ready is False and not _has_process(status))
+
+    return _release(instance, broker, queue, lacks_queue)
+
+
+def let_go(instance: Instance, broker: str, queue: str) -> Goal:
+    """Seen without *queue*, if it runs and answers at all."""
+
+    def lacks_queue(status: Status) -> bool:
+        return _lacks(status, queue) or status.ready is not True
+
+    return _release(instance, broker, queue, lacks_queue)
+
+
+def _release(instance: Instance, broker: str, queue: str, is_met: Callable[[Status], bool]) -> Goal:
+    wish = f"without the queue {queue!r}"
+    return Goal(instance.name, instance.generation, broker, wish, is_met, is_release=True)
+
+
+def _lacks(status: Status, queue: str) -> bool:
+    return status.ready is True and status.queues is not None and queue not in status.queues
+
+
+def _has_process(status: Status) -> bool:
+    return status.state is not None and status.state.has_process
+
+
 def _is_ready(status: Status) -> bool:
     return status.ready is True and status.pid is not None
 
@@ -258,6 +323,22 @@ def _seen(view: View, name: str) -> Seen:
         return Seen(view.instance(name), view.status(name))
     except NotFound:
         return Seen(None, None)
+
+
+def _refusal(seen: Seen, queue: str) -> str | None:
+    """Why the broker refuses *queue*, out of ``<queue>: <reason>; ...``."""
+    known = seen.instance.queues if seen.instance else ()
+    for condition in seen.status.conditions if seen.status else ():
+        if condition.type != QUARANTINED or condition.status is not True:
+            continue
+        # Names and reasons may hold any of these signs: only a name of the
+        # instance's own queues begins another entry, and the longest is it.
+        names = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
+        parts = re.split(rf"(?:^|; )({names}): ", condition.message)
+        reasons = dict(zip(parts[1::2], parts[2::2], strict=True))
+        if queue in reasons:
+            return reasons[queue]
+    return None
 
 
 def _progress(seen: Seen, generation: int) -> str:

@@ -168,6 +168,7 @@ status = Table(
     Column("autoscale_max", Integer),
     Column("autoscale_min", Integer),
     Column("conditions", JSON, nullable=False),
+    Column("queues", JSON(none_as_null=True)),
 )
 
 branch = Table(

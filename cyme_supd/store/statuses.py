@@ -86,6 +86,7 @@ def _values(status: Status) -> dict[str, Any]:
         "consuming": status.consuming,
         "autoscale_max": most,
         "autoscale_min": least,
+        "queues": None if status.queues is None else list(status.queues),
         "conditions": [_fact(condition) for condition in status.conditions],
     }
 
@@ -100,6 +101,7 @@ def _status(row: Row[Any]) -> Status:
         ready=row.ready,
         consuming=row.consuming,
         autoscale=(row.autoscale_max, row.autoscale_min) if has_limits else None,
+        queues=None if row.queues is None else tuple(row.queues),
         conditions=tuple(_condition(fact) for fact in row.conditions),
     )
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer, Pulse
+
+
+def declared(worker: Worker) -> dict[str, str]:
+    """What *worker* consumes from when all is as it should be: digests by name."""
+    own = {direct_queue(worker.name): ""}
+    return own | {queue.name: str(entry(queue)["digest"]) for queue in worker.queues}
 
 
 class FakeRemoteControl:
@@ -23,6 +31,7 @@ class FakeRemoteControl:
         self.brokers: frozenset[str] = frozenset()
         self.asked: list[str] = []
         self.commands: list[tuple[str, int, int]] = []
+        self.consumers: list[tuple[str, ...]] = []
         self.dropped: list[str] = []
 
     def answer(self, worker: Worker) -> Answer | None:
@@ -40,6 +49,13 @@ class FakeRemoteControl:
     def autoscale(self, workers: Sequence[Worker], max: int, min: int) -> None:
         self.commands.extend((worker.nodename, max, min) for worker in workers)
 
+    def consume(self, worker: Worker, entries: Sequence[Mapping[str, Any]]) -> None:
+        names = [str(entry["name"]) for entry in entries]
+        self.consumers.append((worker.nodename, "consume", *names))
+
+    def cancel(self, worker: Worker, queues: Sequence[str]) -> None:
+        self.consumers.append((worker.nodename, "cancel", *queues))
+
     def forget(self, worker: Worker) -> None:
         self._answers.pop(worker.nodename, None)
 
@@ -51,13 +67,21 @@ class FakeRemoteControl:
 
     # -- for tests
 
-    def says(self, worker: Worker, pid: int, autoscale: tuple[int, int] | None = None) -> None:
-        """*worker*, as process *pid*, answers now: it consumes what it should."""
+    def says(
+        self,
+        worker: Worker,
+        pid: int,
+        autoscale: tuple[int, int] | None = None,
+        queues: Mapping[str, str] | None = None,
+        refused: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        """*worker*, as process *pid*, answers now; as it should be where nothing is said."""
         self._answers[worker.nodename] = Answer(
             at=self._clock.monotonic(),
             pid=pid,
             autoscale=worker.autoscale if autoscale is None else autoscale,
-            queues=worker.consumes,
+            queues=declared(worker) if queues is None else queues,
+            refused=refused or {},
         )
 
     def breaks(self, broker: str, reason: str = "refused") -> None:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from flask import Flask
 
 from cyme_supd.service import Service
-from cyme_supd.web import apps, branches, errors, guard, instances, journal, meta, params
+from cyme_supd.web import (
+    apps,
+    branches,
+    consumers,
+    errors,
+    guard,
+    instances,
+    journal,
+    meta,
+    params,
+    paths,
+    queues,
+)
 from cyme_supd.web.settings import Settings
 
 
@@ -24,6 +36,9 @@ def create_app(settings: Settings, service: Service) -> Flask:
         branches.blueprint(service),
         apps.blueprint(service),
         instances.blueprint(service),
+        queues.blueprint(service),
+        consumers.blueprint(service),
     ):
         app.register_blueprint(noun)
+    app.wsgi_app = paths.with_whole_segments(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

@@ -93,6 +93,20 @@ class InstanceEdit(Edit):
     branch: Text = None
 
 
+class QueueEdit(Waiting, Shown):
+    exchange: Text = None
+    exchange_type: Text = None
+    routing_key: Text = None
+    options: Table = None
+
+    def given(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name)
+            for name in self.model_fields_set
+            if name not in ("timeout", "secrets")
+        }
+
+
 class Deletion(Waiting):
     force: Flag = None
 

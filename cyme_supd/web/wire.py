@@ -12,10 +12,12 @@ from flask import Response, g, request
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.broker import MASK, parse_broker
+from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Condition
 from cyme_supd.service import (
     AppDetails,
     BranchDetails,
+    Consumed,
     Details,
     Health,
     Outcome,
@@ -44,6 +46,13 @@ def settled(value: Mapping[str, Any], outcome: Outcome, status: int = 200) -> Re
     if outcome.is_converged:
         return answer(value, status)
     return answer({**value, "converged": False, "reason": outcome.reason}, 202)
+
+
+def changed(name: str, outcome: Outcome, nowait: bool, status: int = 200) -> Response:
+    """The answer to a change that has nothing to show but that it was made."""
+    if nowait and not outcome.is_converged:
+        return accepted(name)
+    return settled(OK if outcome.is_converged else {"name": name}, outcome, status)
 
 
 def accepted(name: str) -> Response:
@@ -133,6 +142,24 @@ def stats(found: Stats, secrets: bool) -> dict[str, Any]:
     }
     shown = found.stats if secrets else _masked(found.stats)
     return {**shown, "supervisor": process, "instance": details}
+
+
+def queue(declared: Queue, secrets: bool) -> dict[str, Any]:
+    return {
+        "name": declared.name,
+        "exchange": declared.exchange,
+        "exchange_type": declared.exchange_type,
+        "routing_key": declared.routing_key,
+        "options": _shown(declared.options, secrets),
+        "created_at": isoformat(declared.created_at),
+    }
+
+
+def consumed(found: Consumed, secrets: bool) -> list[dict[str, Any]]:
+    """The declarations; each with ``observed_at`` where nobody knows what it is now."""
+    at = found.observed_at
+    age = {"observed_at": isoformat(at)} if at else {}
+    return [{**queue(one, secrets), **age} for one in found.queues]
 
 
 def branch(details: BranchDetails) -> dict[str, Any]:

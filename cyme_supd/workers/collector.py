@@ -29,10 +29,13 @@ DRAIN_S = 1.0
 #: A pulse that is not back by then is a broker that does not pass messages on.
 PULSE_LATE_S = 3.0
 PULSE_RETRY_S = 0.2
+#: Commands that are answered with how the node is.
+_LOOKS = (pidbox.LOOK, pidbox.CONSUME, pidbox.CANCEL)
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-#: When to ask one that says it is ready, after it said so. It says so before
-#: its mailbox is bound, and on Redis what is asked before that is lost.
-ASK_READY_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+#: When to ask one that has news. A worker says that it is ready before its
+#: mailbox is bound, and on Redis what is asked before that is lost; and it says
+#: that it will consume from a queue a moment before it does.
+ASK_SOON_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,15 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """A node that said at ``since`` it is ready, and was asked ``times`` times."""
+class _Expected:
+    """A node that has news since ``since``, and was asked for it ``times`` times."""
 
     since: float
     times: int = 0
 
     @property
     def due(self) -> float:
-        return self.since + ASK_READY_S[self.times]
+        return self.since + ASK_SOON_S[self.times]
 
 
 class Collector:
@@ -96,7 +99,7 @@ class Collector:
         self._beat = beat
         self._pulse_interval_s = pulse_interval_s
         self._questions: queue.SimpleQueue[Question | Drop | None] = queue.SimpleQueue()
-        self._ready: dict[str, _Ready] = {}
+        self._expected: dict[str, _Expected] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._pulse = Pulse(None, clock.monotonic(), "not asked yet")
@@ -122,6 +125,12 @@ class Collector:
         """Ask the nodes, or all of the branch, how they are."""
         wanted = f"*{self._ours}" if nodes is None else tuple(nodes)
         self._questions.put(Question(pidbox.LOOK, {}, wanted))
+
+    def ask_soon(self, node: str) -> None:
+        """Ask a node that has news, again and again for a while, until it tells it."""
+        with self._lock:
+            self._expected[node] = _Expected(self._clock.monotonic())
+        self._questions.put(None)
 
     def drop(self, name: str) -> None:
         """Have the queue *name* deleted, unless it is in use or not empty."""
@@ -212,12 +221,12 @@ class Collector:
         now = self._clock.monotonic()
         if ticket == pidbox.READY:
             self._table.forget(node)
-            with self._lock:
-                self._ready[node] = _Ready(now)
-            self._questions.put(None)
+            self.ask_soon(node)
         elif isinstance(said, dict) and "error" in said:
             log.warning("%s refused %s: %s", node, ticket, said["error"])
-        elif ticket == pidbox.LOOK and self._table.take(node, said, now):
+        elif ticket in _LOOKS and self._table.take(node, said, now):
+            with self._lock:
+                self._expected.pop(node, None)
             self._on_news(node)
 
     # -- the asker
@@ -233,7 +242,7 @@ class Collector:
             with contextlib.suppress(queue.Empty):
                 self._handle(conn, producer, self._questions.get(timeout=self._until(next_pulse)))
             self._check_pulse()
-            for node in self._due_ready():
+            for node in self._due_expected():
                 self._put_question(producer, Question(pidbox.LOOK, {}, (node,)))
 
     def _until_next_pulse(self) -> float:
@@ -243,21 +252,21 @@ class Collector:
     def _until(self, next_pulse: float) -> float:
         """Seconds to the next thing to do by itself."""
         with self._lock:
-            dues = [next_pulse, *(ready.due for ready in self._ready.values())]
+            dues = [next_pulse, *(expected.due for expected in self._expected.values())]
             if self._sent_at is not None:
                 dues.append(self._sent_at + PULSE_LATE_S)
         return max(0.005, min(dues) - self._clock.monotonic())
 
-    def _due_ready(self) -> list[str]:
-        """Nodes that said they are ready, have not answered, and are to be asked now."""
+    def _due_expected(self) -> list[str]:
+        """Nodes that have news, have not told it, and are to be asked now."""
         now = self._clock.monotonic()
         due = []
         with self._lock:
-            for node, ready in list(self._ready.items()):
-                if self._table.answer(node) is not None or ready.times >= len(ASK_READY_S) - 1:
-                    del self._ready[node]
-                elif ready.due <= now:
-                    self._ready[node] = replace(ready, times=ready.times + 1)
+            for node, expected in list(self._expected.items()):
+                if expected.times >= len(ASK_SOON_S) - 1:
+                    del self._expected[node]
+                elif expected.due <= now:
+                    self._expected[node] = replace(expected, times=expected.times + 1)
                     due.append(node)
         return due
 

@@ -26,6 +26,8 @@ NAMESPACE = "celery"
 READY = "cyme.ready"
 #: The command that every worker of ours knows: pid, limits, queues.
 LOOK = "cyme_look"
+#: Those that change which queues it consumes from.
+CONSUME, CANCEL = "cyme_consume", "cyme_cancel"
 CONNECT_TIMEOUT_S = 3.0
 IO_TIMEOUT_S = 5.0
 #: How long a question is worth an answer.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer, Pulse
+from cyme_supd.workers import pidbox
 from cyme_supd.workers.collector import Collector
 from cyme_supd.workers.table import Table
 
@@ -74,6 +76,19 @@ class Collectors:
             collector.put("autoscale", {"max": max, "min": min}, nodes)
             # Behind the command on the same connection: the answer is from after it.
             collector.ask(nodes)
+
+    def consume(self, worker: Worker, entries: Sequence[Mapping[str, Any]]) -> None:
+        self._tell(worker, pidbox.CONSUME, {"entries": [dict(entry) for entry in entries]})
+
+    def cancel(self, worker: Worker, queues: Sequence[str]) -> None:
+        self._tell(worker, pidbox.CANCEL, {"queues": list(queues)})
+
+    def _tell(self, worker: Worker, command: str, arguments: dict[str, Any]) -> None:
+        collector = self._collectors.get(worker.broker)
+        if collector is not None:
+            collector.put(command, arguments, [worker.nodename])
+            # What it was told it does a moment after it has said so.
+            collector.ask_soon(worker.nodename)
 
     def drop_queue(self, worker: Worker) -> None:
         collector = self._collectors.get(worker.broker)

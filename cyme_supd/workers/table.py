@@ -23,7 +23,11 @@ class Table:
             at=at,
             pid=int(said["pid"]),
             autoscale=None if limits is None else (int(limits[0]), int(limits[1])),
-            queues=frozenset(map(str, said["queues"])),
+            queues={str(name): str(digest) for name, digest in said["queues"].items()},
+            refused={
+                str(name): (str(digest), str(reason))
+                for name, (digest, reason) in said["refused"].items()
+            },
         )
         with self._lock:
             before = self._answers.get(node)

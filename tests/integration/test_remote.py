@@ -16,16 +16,21 @@ from typing import Any
 
 import psutil
 import pytest
+from celery import Celery
+from kombu import Connection, Exchange, Queue
 
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import boot_path, default_celery
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.launch import launch
+from cyme_supd.domain.spec import Queue as Declaration
 from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.status import Answer
 from cyme_supd.errors import Unavailable
 from cyme_supd.workers.pidbox import WorkerQuestions, reply_address
 from cyme_supd.workers.remote import Collectors
 from tests.support import eventually
-from tests.unit.values import a_worker
+from tests.unit.values import AT, a_worker
 
 BRANCH = "b1"
 
@@ -99,7 +104,7 @@ def test_a_worker_says_itself_that_it_is_ready(heard: Heard, broker: str, tmp_pa
 
         assert answer.pid == process.pid
         assert answer.autoscale == (2, 1)
-        assert answer.queues == {"dq.w1"}
+        assert answer.queues == {"dq.w1": ""}
         assert "w1@b1" in heard.news
 
 
@@ -116,6 +121,48 @@ def test_limits_that_were_told_are_seen(heard: Heard, broker: str, tmp_path: Pat
             return answer is not None and answer.autoscale == (3, 2)
 
         eventually(has_scaled)
+
+
+def test_queues_come_with_their_declarations_at_boot_and_later(
+    heard: Heard, broker: str, tmp_path: Path
+) -> None:
+    early, late = _queue("early", "topic", {"max_priority": 9}), _queue("late", "fanout", {})
+    worker = a_worker_at(broker, queues=("early",))
+    worker = replace(worker, queues=(early,))
+    heard.collectors.use([broker])
+    with running(worker, tmp_path):
+        answer = eventually(lambda: heard.collectors.answer(worker), 30)
+        # Whoever is answered for the first time has its queues already.
+        assert answer.queues == {"dq.w1": "", "early": entry(early)["digest"]}
+
+        heard.collectors.consume(worker, [entry(late)])
+        eventually(lambda: "late" in _answer(heard, worker).queues)
+        assert _declared(broker, "early") == ("ex.early", "topic", "key.early")
+        assert _declared(broker, "late") == ("ex.late", "fanout", "key.late")
+
+        heard.collectors.cancel(worker, ["early"])
+        eventually(lambda: "early" not in _answer(heard, worker).queues)
+
+
+def test_a_queue_that_is_there_otherwise_is_refused_and_harms_nobody(
+    heard: Heard, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    poison = _queue("poison", "direct", {"max_priority": 9})
+    with Connection(rabbitmq_url) as connection:
+        Queue("poison", Exchange("ex.poison"), "key.poison")(connection.channel()).declare()
+    worker = replace(a_worker_at(rabbitmq_url), queues=(poison,))
+    heard.collectors.use([rabbitmq_url])
+    with running(worker, tmp_path) as process:
+        answer = eventually(lambda: heard.collectors.answer(worker), 30)
+        assert answer.refused["poison"][0] == entry(poison)["digest"]
+        assert "PRECONDITION_FAILED" in answer.refused["poison"][1]
+
+        heard.collectors.consume(worker, [entry(_queue("good", "direct", {})), entry(poison)])
+        eventually(lambda: "good" in _answer(heard, worker).queues)
+
+        answer = _answer(heard, worker)
+        assert answer.pid == process.pid
+        assert "poison" not in answer.queues
 
 
 def test_the_stats_of_one_worker(broker: str, tmp_path: Path, heard: Heard) -> None:
@@ -203,3 +250,22 @@ def _listener(url: str) -> psutil.Process:
         ):
             return each
     raise AssertionError(f"nobody listens on {port}")
+
+
+def _answer(heard: Heard, worker: Worker) -> Answer:
+    answer = heard.collectors.answer(worker)
+    assert answer is not None
+    return answer
+
+
+def _queue(name: str, exchange_type: str, options: dict[str, Any]) -> Declaration:
+    return Declaration("foo", name, f"ex.{name}", exchange_type, f"key.{name}", options, AT)
+
+
+def _declared(broker: str, name: str) -> tuple[str, str, str]:
+    """Exchange, its type and the routing key, in the worker's own words."""
+    with Celery(broker=broker, set_as_current=False) as app:
+        inspect = app.control.inspect(["w1@b1"], timeout=2)
+        (queues,) = eventually(lambda: inspect.active_queues()).values()
+    (found,) = (queue for queue in queues if queue["name"] == name)
+    return found["exchange"]["name"], found["exchange"]["type"], found["routing_key"]

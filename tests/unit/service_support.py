@@ -108,6 +108,7 @@ class PlayedBranch:
             ready=True,
             consuming=True,
             autoscale=worker.autoscale if worker.is_autoscaled else None,
+            queues=tuple(sorted(spec.queues)),
         )
 
     def row(self) -> Branch:

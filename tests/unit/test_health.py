@@ -17,6 +17,7 @@ from cyme_supd.domain.status import (
     Running,
     Status,
 )
+from cyme_supd.testing.remote import declared
 from tests.unit.values import AT, INTERVAL_S, NOW, a_worker, converged, seen, the_launch
 
 S = ProcessState
@@ -33,7 +34,7 @@ def status(worker: Worker, observation: Observation, before: Status | None = Non
 
 
 def answered(worker: Worker, seconds_ago: float, pid: int = 100) -> Answer:
-    return Answer(NOW - seconds_ago, pid, worker.autoscale, worker.consumes)
+    return Answer(NOW - seconds_ago, pid, worker.autoscale, declared(worker))
 
 
 def test_one_that_answers_is_ready() -> None:
@@ -94,7 +95,7 @@ def test_a_status_is_of_the_generation_it_was_observed_for() -> None:
 
 def test_limits_and_queues_are_what_the_worker_says() -> None:
     worker = a_worker(max_concurrency=8)
-    answer = Answer(NOW, 100, (3, 2), frozenset({"other"}))
+    answer = Answer(NOW, 100, (3, 2), {"other": ""})
 
     told = status(worker, converged(worker, answer=answer))
 

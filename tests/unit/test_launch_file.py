@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.spec import Queue
 from tests.unit.values import AT, BROKER, a_worker, an_app, the_launch
 
@@ -59,6 +60,7 @@ def test_queues_go_along_with_their_full_declarations() -> None:
         "exchange_type": "topic",
         "routing_key": "a.b",
         "options": {"max_priority": 9},
+        "digest": entry(QUEUE)["digest"],
     }
 
 

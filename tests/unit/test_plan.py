@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.plan import (
     Action,
     Apply,
     Autoscale,
+    Cancel,
+    Consume,
     Forget,
     Kill,
     Remove,
@@ -18,9 +22,10 @@ from cyme_supd.domain.plan import (
     WriteLaunch,
     plan,
 )
-from cyme_supd.domain.spec import POOLS, Worker
+from cyme_supd.domain.spec import POOLS, Queue, Worker
 from cyme_supd.domain.status import Answer, Observation, ProcessState, Running
-from tests.unit.values import NOW, a_worker, an_app, converged, seen, the_launch
+from cyme_supd.testing.remote import declared
+from tests.unit.values import AT, NOW, a_worker, an_app, converged, seen, the_launch
 
 S = ProcessState
 DOWN = [S.STOPPED, S.EXITED, S.FATAL]
@@ -80,7 +85,7 @@ def test_what_supervisord_is_busy_with_is_waited_for(state: ProcessState) -> Non
 
 def test_silence_kills_nobody() -> None:
     worker = a_worker()
-    long_ago = Answer(at=NOW - 9999, pid=100, autoscale=(1, 1), queues=worker.consumes)
+    long_ago = Answer(at=NOW - 9999, pid=100, autoscale=(1, 1), queues=declared(worker))
 
     assert kinds(worker, converged(worker, answer=long_ago)) == []
     assert kinds(worker, converged(worker, answer=None)) == []
@@ -112,7 +117,7 @@ def test_other_limits_are_told_and_written_without_a_restart() -> None:
 
 def test_limits_are_told_once_until_a_newer_answer_comes() -> None:
     worker = a_worker(max_concurrency=4)
-    stale = Answer(at=NOW - 1, pid=100, autoscale=(1, 1), queues=worker.consumes)
+    stale = Answer(at=NOW - 1, pid=100, autoscale=(1, 1), queues=declared(worker))
     told = converged(worker, answer=stale, commanded_at=NOW - 1)
 
     assert kinds(worker, told) == []
@@ -121,7 +126,7 @@ def test_limits_are_told_once_until_a_newer_answer_comes() -> None:
 
 def test_limits_are_not_told_to_a_process_that_is_gone() -> None:
     worker = a_worker(max_concurrency=4)
-    predecessor = Answer(at=NOW, pid=99, autoscale=(1, 1), queues=worker.consumes)
+    predecessor = Answer(at=NOW, pid=99, autoscale=(1, 1), queues=declared(worker))
 
     assert kinds(worker, converged(worker, answer=predecessor)) == []
 
@@ -129,7 +134,7 @@ def test_limits_are_not_told_to_a_process_that_is_gone() -> None:
 @pytest.mark.parametrize("pool", ["threads", "solo"])
 def test_a_pool_without_an_autoscaler_is_told_no_limits(pool: str) -> None:
     worker = a_worker(pool=pool)
-    answer = Answer(at=NOW, pid=100, autoscale=None, queues=worker.consumes)
+    answer = Answer(at=NOW, pid=100, autoscale=None, queues=declared(worker))
 
     assert kinds(worker, converged(worker, answer=answer)) == []
 
@@ -177,3 +182,65 @@ def test_the_apps_pool_and_stop_timeout_hold_where_the_instance_says_nothing() -
     assert (a_worker(app).pool, a_worker(app).stop_timeout_s) == ("threads", 7)
     assert a_worker(app, pool="solo", stop_timeout_s=0).pool == "solo"
     assert a_worker(app, pool="solo", stop_timeout_s=0).stop_timeout_s == 0
+
+
+TASKS = Queue("foo", "tasks", "tasks", "direct", "tasks", {}, AT)
+
+
+class TestQueues:
+    def worker(self, *queues: Queue) -> Worker:
+        return replace(a_worker(queues=tuple(q.name for q in queues)), queues=queues)
+
+    def answering(self, worker: Worker, **changes: Any) -> Observation:
+        before = converged(a_worker())
+        assert before.answer is not None
+        seen = converged(worker, answer=replace(before.answer, **changes))
+        return replace(seen, written=the_launch(worker).digest)
+
+    def test_one_that_is_missing_is_consumed_with_its_full_declaration(self) -> None:
+        worker = self.worker(TASKS)
+
+        actions = plan(worker, the_launch(worker), self.answering(worker))
+
+        assert actions == (Consume("w1", "drift", (entry(TASKS),)),)
+
+    def test_one_that_should_not_be_is_cancelled(self) -> None:
+        worker = a_worker()
+        seen = self.answering(worker, queues={"dq.w1": "", "tasks": "x", "other": ""})
+
+        assert plan(worker, the_launch(worker), seen) == (
+            Cancel("w1", "drift", ("other", "tasks")),
+        )
+
+    def test_what_was_told_is_not_told_again_before_a_newer_answer(self) -> None:
+        worker = self.worker(TASKS)
+        told = replace(self.answering(worker, at=NOW - 1), commanded_at=NOW - 1)
+
+        assert kinds(worker, told) == []
+        assert kinds(worker, replace(told, commanded_at=NOW - 2)) == [Consume]
+
+    def test_another_declaration_needs_a_new_process(self) -> None:
+        worker = self.worker(TASKS)
+        seen = self.answering(worker, queues={"dq.w1": "", "tasks": "old"})
+
+        assert kinds(worker, seen) == [Stop]
+
+    def test_one_it_has_from_elsewhere_is_left_to_it(self) -> None:
+        worker = self.worker(TASKS)
+
+        assert kinds(worker, self.answering(worker, queues={"dq.w1": "", "tasks": ""})) == []
+
+    def test_one_that_was_refused_is_held_back_for_a_while(self) -> None:
+        worker = self.worker(TASKS)
+        refused = {"tasks": (entry(TASKS)["digest"], "406")}
+        seen = replace(self.answering(worker, refused=refused), commanded_at=NOW - 59)
+
+        assert kinds(worker, seen) == []
+        assert kinds(worker, replace(seen, commanded_at=NOW - 60)) == [Consume]
+
+    def test_another_declaration_of_it_is_tried_at_once(self) -> None:
+        worker = self.worker(TASKS)
+        refused = {"tasks": ("old", "406")}
+        seen = replace(self.answering(worker, refused=refused), commanded_at=NOW - 1)
+
+        assert kinds(worker, seen) == [Consume]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,10 +28,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def schema(engine: Engine) -> dict[str, list[str]]:
-    """The lines of every statement that made the database, whatever their order."""
+    """The words of every statement that made the database, whatever their order.
+
+    A column that came later stands behind the constraints, on their line.
+    """
     with connected(engine) as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql <> ''")
-        return {name: sorted(line.strip(" \t,") for line in sql.split("\n")) for name, sql in rows}
+        return {name: sorted(re.sub(r"[,()]", " ", sql).split()) for name, sql in rows}
 
 
 def execute(engine: Engine, *statements: str) -> None:

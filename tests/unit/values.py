@@ -16,6 +16,7 @@ from cyme_supd.domain.status import (
     Pulse,
     Running,
 )
+from cyme_supd.testing.remote import declared
 
 AT = datetime(2011, 8, 15, 22, 6, 43, tzinfo=UTC)
 BROKER = "redis://:secret@127.0.0.1:7000/0"
@@ -55,5 +56,5 @@ def seen(worker: Worker, state: ProcessState | None, **changes: Any) -> Observat
 def converged(worker: Worker, **changes: Any) -> Observation:
     """*worker* up and answering, everything as it should be."""
     limits = worker.autoscale if worker.is_autoscaled else None
-    answer = Answer(at=NOW, pid=100, autoscale=limits, queues=worker.consumes)
+    answer = Answer(at=NOW, pid=100, autoscale=limits, queues=declared(worker))
     return replace(seen(worker, ProcessState.RUNNING), **{"answer": answer, **changes})

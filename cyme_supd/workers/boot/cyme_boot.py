@@ -17,7 +17,7 @@ from typing import Any
 from celery import signals
 from celery.app.utils import find_app
 from celery.utils.log import get_logger
-from celery.worker.control import inspect_command
+from celery.worker.control import control_command, inspect_command
 from kombu import Exchange, Producer, Queue
 
 BUNDLED = "cyme_supd.workers.bundled:app"
@@ -25,6 +25,10 @@ READY = "cyme.ready"
 
 logger = get_logger(__name__)
 boot = json.loads(os.environ["CYME_BOOT"])
+#: By queue: the digest of the declaration it is consumed by.
+digests: dict[str, str] = {}
+#: By queue: the digest of the declaration that was refused, and why.
+refused: dict[str, tuple[str, str]] = {}
 
 
 def prepare(name: str, config: dict[str, Any]) -> Any:
@@ -60,22 +64,86 @@ def declare(**_: Any) -> None:
     app.amqp.queues.add(queue(boot["queues"][0]))
 
 
-@signals.celeryd_after_setup.connect(weak=False)
-def consume(**_: Any) -> None:
-    for entry in boot["queues"][1:]:
-        app.amqp.queues.select_add(queue(entry))
+def consume(consumer: Any, entry: dict[str, Any], call: Any) -> None:
+    """Have the worker consume from a queue, if its broker lets it.
+
+    *call* calls a function with its arguments, at a moment when that is safe.
+    """
+    name = entry["name"]
+    declared = queue(entry)
+    try:
+        try_out(consumer.connection, declared)
+    except Exception as exc:
+        refused[name] = (entry["digest"], " ".join(str(exc).split())[:500])
+        logger.warning("cannot consume from %s: %s", name, refused[name][1])
+        return
+    refused.pop(name, None)
+    digests[name] = entry["digest"]
+    app.amqp.queues.select_add(declared)
+    call(consumer.add_task_queue, name)
+
+
+def try_out(connection: Any, declared: Queue) -> None:
+    """Raise what the broker has against a declaration.
+
+    On a channel of its own: what is refused (a queue that is there, declared
+    otherwise) closes the channel it was asked on, and on the worker's own
+    that is the end of the worker. Only AMQP brokers refuse; and on others a
+    binding made here would not be made again where it is needed.
+    """
+    if connection.transport.driver_type == "amqp":
+        with connection.channel() as channel:
+            declared(channel).declare()
+
+
+@control_command(name="cyme_consume", visible=False)
+def consume_from(state: Any, entries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
+    """Consume from queues, each given with its full declaration."""
+    for entry in entries:
+        consume(state.consumer, entry, state.consumer.call_soon)
+    return told(state)
+
+
+@control_command(name="cyme_cancel", visible=False)
+def cancel(state: Any, queues: list[str], **_: Any) -> dict[str, Any]:
+    """Consume from queues no longer, and forget how they were declared."""
+    for name in queues:
+        refused.pop(name, None)
+        state.consumer.call_soon(forget, state.consumer, name)
+    return told(state)
+
+
+def forget(consumer: Any, name: str) -> None:
+    consumer.cancel_task_queue(name)
+    app.amqp.queues.pop(name, None)
+    digests.pop(name, None)
 
 
 @inspect_command(name="cyme_look", visible=False)
 def look(state: Any, **_: Any) -> dict[str, Any]:
-    """All that the branch asks for regularly: who it is, its limits, its queues."""
+    """All that the branch asks for regularly."""
+    return told(state)
+
+
+def told(state: Any) -> dict[str, Any]:
+    """Who it is, its limits and its queues."""
     scaler = state.consumer.controller.autoscaler
     consumer = state.consumer.task_consumer
+    names = [queue.name for queue in consumer.queues] if consumer else []
     return {
         "pid": os.getpid(),
         "autoscale": [scaler.max_concurrency, scaler.min_concurrency] if scaler else None,
-        "queues": [queue.name for queue in consumer.queues] if consumer else [],
+        "queues": {name: digests.get(name, "") for name in names},
+        "refused": {name: list(said) for name, said in refused.items()},
     }
+
+
+@signals.worker_ready.connect(weak=False)
+def take_queues(sender: Any = None, **_: Any) -> None:
+    # Not before it is up, where one queue that is refused would keep it from
+    # starting at all; and before it answers anybody.
+    for entry in boot["queues"][1:]:
+        consume(sender, entry, lambda function, name: function(name))
 
 
 @signals.worker_ready.connect(weak=False)

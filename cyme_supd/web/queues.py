@@ -1,0 +1,56 @@
+"""Queues over HTTP."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from cyme_supd.errors import Invalid
+from cyme_supd.service import Service
+from cyme_supd.web import wire
+from cyme_supd.web.params import takes
+from cyme_supd.web.paths import queue_name
+from cyme_supd.web.routing import PUT_POST, Routes
+from cyme_supd.web.schemas import Page, QueueEdit, Shown, Waiting
+
+
+def blueprint(service: Service) -> Blueprint:
+    noun = Blueprint("queues", __name__)
+    queues = service.queues
+
+    @takes(Page)
+    def names(app: str, sent: Page) -> Response:
+        return wire.page(lambda after, limit: queues.names(app, after, limit), sent)
+
+    @takes(Shown)
+    def get(app: str, queue: str, sent: Shown) -> Response:
+        found = queues.get(app, queue_name(queue))
+        return wire.answer(wire.queue(found, wire.shows_secrets(sent)))
+
+    @takes(QueueEdit)
+    def put(app: str, queue: str, nowait: bool, sent: QueueEdit) -> Response:
+        reply = queues.put(app, queue_name(queue), sent.given())
+        body = wire.queue(reply.queue, wire.shows_secrets(sent))
+        if reply.is_new:
+            return wire.answer(body, 201)
+        return wire.answer({**body, "restarting": list(reply.restarting)})
+
+    @takes(Waiting)
+    def delete(app: str, queue: str, nowait: bool, sent: Waiting) -> Response:
+        name = queue_name(queue)
+        outcome = queues.delete(app, name, None if nowait else sent.timeout_s)
+        return wire.changed(name, outcome, nowait)
+
+    routes = Routes(noun, "/<app>/queues/")
+    routes.reading("", names)
+    routes.reading("<queue>/", get)
+    routes.acting("<queue>/", put, PUT_POST)
+    routes.acting("<queue>/", delete, ("DELETE",))
+    routes.acting("", _refuse_all, ("DELETE",))
+    routes.only_synchronous()
+    return noun
+
+
+def _refuse_all(app: str, nowait: bool) -> Response:
+    raise Invalid(
+        "queues are deleted one by one", "DELETE /<app>/queues/<name>/ forgets one declaration"
+    )
