@@ -7,6 +7,7 @@ global one.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import sys
@@ -14,11 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.target import Policy
+
 DEFAULT_PORT = 8000
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_ROOT = "instances"
 DEFAULT_SUP_INTERVAL_S = 5.0
 DEFAULT_NUMC = 2
+#: How long it is known how a task ended.
+DEFAULT_RESULTS_EXPIRE_S = 86400.0
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -28,7 +34,8 @@ class Config:
 
     ``root`` is absolute; ``broker`` the control broker's URL with its
     secrets, also the default for apps; ``has_embedded_broker`` says that it
-    is ours to run. ``supervisor_password`` guards supervisord's socket.
+    is ours to run. ``supervisor_password`` guards supervisord's socket,
+    ``task_key`` (hexadecimal) proves that an id was given to a task here.
     """
 
     root: str
@@ -46,6 +53,21 @@ class Config:
     server_names: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     is_insecure: bool = False
+    url_allow: tuple[str, ...] = ()
+    url_deny: tuple[str, ...] = ()
+    task_key: str = ""
+    results_expire_s: float = DEFAULT_RESULTS_EXPIRE_S
+
+    @property
+    def targets(self) -> Policy:
+        """Which URLs may be queued here, and requested by the workers."""
+        broker = (parse_broker(self.broker).port,) if self.has_embedded_broker else ()
+        return Policy(
+            allow=self.url_allow,
+            deny=self.url_deny,
+            is_loopback_allowed=is_loopback(self.host),
+            ports=(*((self.port,) if self.has_httpd else ()), *broker),
+        )
 
     @property
     def paths(self) -> Paths:
@@ -128,8 +150,8 @@ class Paths:
 def load(root: str | Path) -> Config:
     """The settings that :meth:`Config.save` left in *root*."""
     fields: dict[str, Any] = json.loads(Paths(Path(root)).config.read_text())
-    for name in ("server_names", "cors_origins"):
-        fields[name] = tuple(fields[name])
+    for name in ("server_names", "cors_origins", "url_allow", "url_deny"):
+        fields[name] = tuple(fields.get(name, ()))
     return Config(**fields)
 
 
@@ -146,6 +168,16 @@ def write_private(path: Path, content: bytes) -> None:
 
 def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this host itself can reach what listens on *host*."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def default_celery() -> str:

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 from cyme_supd import __version__
@@ -25,6 +26,7 @@ from cyme_supd.config import Config, boot_path, default_celery, load
 from cyme_supd.domain.launch import Launch, launch
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch
+from cyme_supd.domain.task import Task, given_at
 from cyme_supd.errors import CymeError
 from cyme_supd.store.engine import sqlite_url
 from cyme_supd.store.repository import SqlStore
@@ -35,6 +37,7 @@ from cyme_supd.supervisord.sections import SectionFiles
 from cyme_supd.workers.launches import LaunchFiles, trim_logs
 from cyme_supd.workers.pidbox import reply_address
 from cyme_supd.workers.remote import Collectors
+from cyme_supd.workers.results import Inboxes
 
 log = logging.getLogger("cyme_supd.branch")
 
@@ -57,6 +60,14 @@ class BranchProcess:
             Supervisord(config.paths.supervisord_socket, config.supervisor_password),
             SectionFiles(config.paths.root),
         )
+        self.inboxes = Inboxes(
+            config.id,
+            self.clock,
+            save=self._save_tasks,
+            is_given=partial(_is_given, config),
+            beat=self.beats.beat,
+            retire=self.beats.retire,
+        )
         self.remote = Collectors(
             config.id,
             self.clock,
@@ -64,6 +75,7 @@ class BranchProcess:
             on_pulse=self.queue.resync,
             beat=self.beats.beat,
             retire=self.beats.retire,
+            on_use=self.inboxes.use,
             pulse_interval_s=config.sup_interval,
         )
         self.reconciler = Reconciler(
@@ -98,6 +110,7 @@ class BranchProcess:
             if self.clock.monotonic() >= next_trim:
                 next_trim = self.clock.monotonic() + TRIM_EVERY_S
                 self._trim()
+                self._forget_tasks()
         self.remote.stop()
         hints.close()
 
@@ -140,6 +153,18 @@ class BranchProcess:
     def _on_programs(self, names: set[str]) -> None:
         self.queue.put(names)
 
+    def _save_tasks(self, ended: Sequence[Task]) -> None:
+        with self.store.writing() as tx:
+            tx.save_tasks(ended)
+
+    def _forget_tasks(self) -> None:
+        before = self.clock.now() - timedelta(seconds=self.config.results_expire_s)
+        try:
+            with self.store.writing() as tx:
+                tx.remove_tasks(before)
+        except CymeError as exc:
+            log.warning("results that are old stay stored: %s", exc)
+
     def _trim(self) -> None:
         for name in trim_logs(self.config.paths.instances):
             log.info("%s: log moved to worker.log.1 (it had grown)", name)
@@ -159,7 +184,18 @@ class BranchProcess:
 
 
 def _launch_of(config: Config, worker: Worker) -> Launch:
-    return launch(worker, default_celery(), boot_path(), config.loglevel, reply_address(config.id))
+    return launch(
+        worker,
+        default_celery(),
+        boot_path(),
+        config.loglevel,
+        reply_address(config.id),
+        config.targets,
+    )
+
+
+def _is_given(config: Config, app: str, id: str) -> bool:
+    return given_at(bytes.fromhex(config.task_key), app, id) is not None
 
 
 def main(argv: list[str]) -> None:

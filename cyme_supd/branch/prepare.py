@@ -87,6 +87,8 @@ def _settle(paths: Paths, wanted: Mapping[str, Any]) -> Config:
         "has_embedded_broker": broker is None,
         "broker": parse_broker(broker).url if broker else embedded.embedded_broker(paths).url,
         "supervisor_password": secrets.token_urlsafe(24),
+        # Kept: with another key nobody would know the ids given before.
+        "task_key": (before and before.task_key) or secrets.token_hex(32),
     }
     return Config(**settled)
 

@@ -18,8 +18,10 @@ from cyme_supd.store.engine import sqlite_url
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.web.serve import serve
 from cyme_supd.web.settings import Settings
+from cyme_supd.workers.backends import CeleryBackends
 from cyme_supd.workers.launches import WorkerLogs
 from cyme_supd.workers.pidbox import WorkerQuestions
+from cyme_supd.workers.publisher import UrlPublisher
 
 
 def make_service(config: Config, max_waits: int) -> Service:
@@ -31,7 +33,17 @@ def make_service(config: Config, max_waits: int) -> Service:
         questions=WorkerQuestions(clock),
         logs=WorkerLogs(config.paths.instances),
         clock=clock,
-        here=ThisBranch(config.id, config.broker, os.geteuid() == 0, config.sup_interval),
+        publisher=UrlPublisher(clock, config.id),
+        backends=CeleryBackends(),
+        here=ThisBranch(
+            id=config.id,
+            broker=config.broker,
+            is_root=os.geteuid() == 0,
+            sup_interval=config.sup_interval,
+            targets=config.targets,
+            task_key=bytes.fromhex(config.task_key),
+            results_expire_s=config.results_expire_s,
+        ),
         max_waits=max_waits,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import sys
@@ -21,8 +20,10 @@ from cyme_supd.config import (
     DEFAULT_SUP_INTERVAL_S,
     LOGLEVELS,
     Config,
+    is_loopback,
 )
 from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.target import check_pattern
 from cyme_supd.errors import CymeError, Forbidden, Invalid
 
 _ADDRESS = re.compile(
@@ -43,21 +44,12 @@ def parse_address(address: str) -> tuple[str, int]:
 
 def check_exposure(host: str, is_insecure: bool) -> None:
     """Refuse to let others in where there is nobody whose name they could give."""
-    if is_insecure or _is_loopback(host):
+    if is_insecure or is_loopback(host):
         return
     raise Forbidden(
         f"{host} can be reached from other hosts, and no user or token exists",
         "listen on 127.0.0.1, or say --insecure if that is what you want",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @click.command(
@@ -92,6 +84,10 @@ def _is_loopback(host: str) -> bool:
 @click.option(
     "--without-httpd", "--without-http", is_flag=True, help="Leave the HTTP interface out."
 )
+@click.option(
+    "--url-allow", multiple=True, help="Host glob or network that may be requested; repeatable."
+)
+@click.option("--url-deny", multiple=True, help="One that may not, also if it is allowed.")
 @click.option("--server-name", multiple=True, help="A name it answers to; repeatable.")
 @click.option("--cors-origin", multiple=True, help="A site that may call it; repeatable.")
 @click.option(
@@ -145,7 +141,13 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "server_names": tuple(options["server_name"]),
         "cors_origins": tuple(options["cors_origin"]),
         "is_insecure": options["insecure"],
+        "url_allow": _patterns("--url-allow", options["url_allow"]),
+        "url_deny": _patterns("--url-deny", options["url_deny"]),
     }
+
+
+def _patterns(option: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_pattern(option, each) for each in given)
 
 
 def banner(prepared: Prepared) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.target import NOTHING_SAID, Policy
 
 #: Settings every worker gets unless its app says otherwise.
 BASE_CONFIG: Mapping[str, Any] = {
@@ -53,20 +54,31 @@ class Launch:
         }
 
 
-def launch(worker: Worker, command: str, boot_path: str, loglevel: str, reply_to: str) -> Launch:
+def launch(
+    worker: Worker,
+    command: str,
+    boot_path: str,
+    loglevel: str,
+    reply_to: str,
+    targets: Policy = NOTHING_SAID,
+) -> Launch:
     """How *worker* is started.
 
     *command* is the ``celery`` to run where the app names none, *boot_path*
     the folder of the module that worker imports first, *reply_to* the
-    routing key at which the branch hears it is ready.
+    routing key at which the branch hears it is ready, *targets* which URLs
+    the bundled app may request.
     """
     boot = {
         "app": worker.app.celery_app,
         "config": _config(worker),
         "queues": [_direct(worker), *(entry(queue) for queue in worker.queues)],
         "reply_to": reply_to,
+        "node": worker.nodename,
         "path": boot_path,
     }
+    if worker.app.celery_app is None:
+        boot["targets"] = targets.as_dict()
     fixed = _fixed_words(worker, worker.app.command or command, loglevel)
     environment = {
         **worker.app.environment,
@@ -83,6 +95,7 @@ def launch(worker: Worker, command: str, boot_path: str, loglevel: str, reply_to
             boot["app"],
             boot["config"],
             boot["reply_to"],
+            boot.get("targets"),
             worker.instance.restarts,
             None if worker.is_autoscaled else worker.autoscale,
         ]

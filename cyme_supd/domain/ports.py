@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Status
+from cyme_supd.domain.task import Task, UrlRequest
 
 
 class View(Protocol):
@@ -51,6 +53,9 @@ class View(Protocol):
     def branch(self, id: str) -> Branch: ...
     def branch_ids(self) -> list[str]: ...
 
+    def task(self, id: str) -> Task | None:
+        """How it ended; ``None`` while it has not, or nobody knows any more."""
+
 
 class Transaction(View, Protocol):
     """A look that also writes; all of it or none is stored."""
@@ -80,6 +85,12 @@ class Transaction(View, Protocol):
         """Of instances that are gone by now: passed over."""
 
     def save_branch(self, branch: Branch) -> None: ...
+
+    def save_tasks(self, ended: Iterable[Task]) -> None:
+        """Those that are stored already stay as they are: the first word stands."""
+
+    def remove_tasks(self, before: datetime) -> int:
+        """Forget those that ended before then; how many comes back."""
 
 
 class Store(Protocol):
@@ -169,6 +180,31 @@ class WorkerQuestions(Protocol):
 
     def stats(self, worker: Worker, timeout_s: float) -> dict[str, object]:
         """Celery's own; raises ``Unavailable`` when no answer comes in time."""
+
+
+class Publisher(Protocol):
+    """Puts tasks into queues, from any thread."""
+
+    def publish(
+        self, broker: str, queue: Queue, requests: Sequence[tuple[str, UrlRequest]], reply_to: str
+    ) -> None:
+        """Put each request, with its id, into *queue*; they are there when this returns.
+
+        All or none, as far as the broker lets itself be asked: where it goes
+        away in the middle, what was sent by then stays sent. Results go to
+        the queue *reply_to*. Raises ``Conflict`` where the broker refuses
+        the queue as it is declared.
+        """
+
+
+class Backends(Protocol):
+    """Where apps of one's own keep the results of their tasks."""
+
+    def look(self, url: str, id: str) -> tuple[str, Any, str | None]:
+        """State, result and error of a task, as Celery's backend at *url* has them.
+
+        Raises ``Invalid`` for a backend that cannot be opened here.
+        """
 
 
 class Logs(Protocol):

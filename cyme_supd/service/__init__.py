@@ -7,7 +7,7 @@ reconciler, and waits until what was asked for is *observed*.
 from __future__ import annotations
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.ports import Hints, Logs, Store, WorkerQuestions
+from cyme_supd.domain.ports import Backends, Hints, Logs, Publisher, Store, WorkerQuestions
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.branches import BranchDetails, Branches
 from cyme_supd.service.consumers import Consumed, Consumers
@@ -16,6 +16,7 @@ from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
 from cyme_supd.service.queues import QueueReply, Queues
+from cyme_supd.service.tasks import Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "Queues",
     "Service",
     "Stats",
+    "TaskView",
+    "Tasks",
     "ThisBranch",
 ]
 
@@ -54,6 +57,8 @@ class Service:
         hints: Hints,
         questions: WorkerQuestions,
         logs: Logs,
+        publisher: Publisher,
+        backends: Backends,
         clock: Clock,
         here: ThisBranch,
         max_waits: int = 16,
@@ -64,6 +69,8 @@ class Service:
             hints=hints,
             questions=questions,
             logs=logs,
+            publisher=publisher,
+            backends=backends,
             clock=clock,
             here=here,
             waits=self._waits,
@@ -73,6 +80,7 @@ class Service:
         self.instances = Instances(context)
         self.queues = Queues(context)
         self.consumers = Consumers(context)
+        self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.health = HealthCheck(context)
 

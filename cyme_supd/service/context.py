@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.ports import Hints, Logs, Store, WorkerQuestions
+from cyme_supd.domain.ports import Backends, Hints, Logs, Publisher, Store, WorkerQuestions
 from cyme_supd.service.observed import ThisBranch
 from cyme_supd.service.waiting import Waits
 
@@ -20,6 +20,8 @@ class Context:
     hints: Hints
     questions: WorkerQuestions
     logs: Logs
+    publisher: Publisher
+    backends: Backends
     clock: Clock
     here: ThisBranch
     waits: Waits

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.launch import launch
 from cyme_supd.domain.spec import App, Instance, Worker
 from cyme_supd.domain.status import Branch, Status
+from cyme_supd.domain.target import Policy
 
 STALE_AFTER = 3
 """Full passes that may be missed before an observation is too old to show."""
@@ -20,13 +21,18 @@ class ThisBranch:
     """What the service knows about the branch it serves.
 
     ``broker`` is the URL for apps that name none; ``is_root`` says whether
-    an app may name a user; ``sup_interval`` is in seconds.
+    an app may name a user; ``sup_interval`` is in seconds. ``targets`` are
+    the URLs that may be queued, ``task_key`` proves the ids of their tasks,
+    which are known for ``results_expire_s`` after they have ended.
     """
 
     id: str
     broker: str
     is_root: bool
     sup_interval: float
+    targets: Policy = field(default_factory=Policy)
+    task_key: bytes = b""
+    results_expire_s: float = 86400.0
 
 
 def is_fresh(branch: Branch | None, now: datetime) -> bool:

@@ -108,6 +108,13 @@ class Waits:
         # already be held by the code that was interrupted.
         self.is_stopping = True
 
+    def check_stopping(self) -> None:
+        """Raise ``Unavailable`` once the process is about to end."""
+        if self.is_stopping:
+            raise Unavailable(
+                "the server is stopping", "what was asked is stored and goes on; look again soon"
+            )
+
     def until(self, goals: Sequence[Goal], timeout_s: float | None) -> Outcome:
         """Wait for all *goals*, *timeout_s* seconds in all; ``None`` does not wait.
 
@@ -147,7 +154,7 @@ class _Wait:
         deadline = self._clock.monotonic() + self._timeout_s
         version: int | None = None
         while True:
-            self._check_stopping()
+            self._waits.check_stopping()
             # Asked before looking: what is committed in between is seen next time.
             current = self._store.version()
             if current != version:
@@ -160,12 +167,6 @@ class _Wait:
             if left <= 0:
                 raise self._timed_out()
             self._clock.sleep(min(POLL_S, left))
-
-    def _check_stopping(self) -> None:
-        if self._waits.is_stopping:
-            raise Unavailable(
-                "the server is stopping", "what was asked is stored and goes on; look again soon"
-            )
 
     def _look(self) -> None:
         with self._store.reading() as view:

@@ -171,6 +171,18 @@ status = Table(
     Column("queues", JSON(none_as_null=True)),
 )
 
+task = Table(
+    "task",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    # Not a reference: a result may outlive the app.
+    Column("app", name_type(), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("result", JSON(none_as_null=True)),
+    Column("error", Text),
+    Column("finished_at", Instant, nullable=False, index=True),
+)
+
 branch = Table(
     "branch",
     metadata,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
+from cyme_supd.domain.task import Task
 from cyme_supd.errors import Unavailable
-from cyme_supd.store import apps, branches, instances, queues, workers
+from cyme_supd.store import apps, branches, instances, queues, tasks, workers
 from cyme_supd.store import statuses as observed
 from cyme_supd.store.engine import (
     BUSY_TIMEOUT_S,
@@ -73,6 +75,9 @@ class SqlView:
     def branch_ids(self) -> list[str]:
         return branches.ids(self._connection)
 
+    def task(self, id: str) -> Task | None:
+        return tasks.get(self._connection, id)
+
 
 class SqlTransaction(SqlView):
     """A look that also writes. What is to be edited or removed must be there: ``NotFound``."""
@@ -116,6 +121,12 @@ class SqlTransaction(SqlView):
 
     def save_branch(self, branch: Branch) -> None:
         branches.save(self._connection, branch)
+
+    def save_tasks(self, ended: Iterable[Task]) -> None:
+        tasks.save(self._connection, ended)
+
+    def remove_tasks(self, before: datetime) -> int:
+        return tasks.remove(self._connection, before)
 
 
 class SqlStore:

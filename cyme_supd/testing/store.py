@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
+from cyme_supd.domain.task import Task
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
 
 _T = TypeVar("_T", App, Queue, Instance, Branch)
@@ -27,6 +28,7 @@ class _State:
     instances: dict[str, Instance] = field(default_factory=dict)
     statuses: dict[str, Status] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
 
     def copy(self) -> _State:
         return _State(
@@ -35,6 +37,7 @@ class _State:
             dict(self.instances),
             dict(self.statuses),
             dict(self.branches),
+            dict(self.tasks),
         )
 
 
@@ -95,6 +98,9 @@ class MemoryView:
 
     def branch_ids(self) -> list[str]:
         return sorted(self._state.branches)
+
+    def task(self, id: str) -> Task | None:
+        return self._state.tasks.get(id)
 
     def _sorted(self) -> list[Instance]:
         return [self._state.instances[name] for name in sorted(self._state.instances)]
@@ -171,6 +177,16 @@ class MemoryTransaction(MemoryView):
         self._state.statuses.pop(name, None)
         if app.is_deleting and not self.instances(app.name):
             self.remove_app(app.name)
+
+    def save_tasks(self, ended: Iterable[Task]) -> None:
+        for task in ended:
+            self._state.tasks.setdefault(task.id, task)
+
+    def remove_tasks(self, before: datetime) -> int:
+        old = [id for id, task in self._state.tasks.items() if task.finished_at < before]
+        for id in old:
+            del self._state.tasks[id]
+        return len(old)
 
     def save_statuses(self, statuses: Iterable[Status]) -> None:
         for status in statuses:

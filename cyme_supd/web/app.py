@@ -17,6 +17,7 @@ from cyme_supd.web import (
     params,
     paths,
     queues,
+    tasks,
 )
 from cyme_supd.web.settings import Settings
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings, service: Service) -> Flask:
         instances.blueprint(service),
         queues.blueprint(service),
         consumers.blueprint(service),
+        tasks.blueprint(service),
     ):
         app.register_blueprint(noun)
     app.wsgi_app = paths.with_whole_segments(app.wsgi_app)  # type: ignore[method-assign, assignment]

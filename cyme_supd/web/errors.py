@@ -26,7 +26,11 @@ logger = logging.getLogger("cyme_supd.web")
 _BY_STATUS: dict[int, tuple[type[CymeError], str, str]] = {
     404: (NotFound, "there is no such route", "GET / lists the applications"),
     405: (MethodNotAllowed, "the route has no such method", "Allow names those it has"),
-    413: (TooLarge, "the request is too large", "a body may have 1 MiB"),
+    413: (
+        TooLarge,
+        "the request is too large",
+        "a body may have 1 MiB, the data of queued URLs 16",
+    ),
     415: (Unsupported, "the body is of an unknown type", "send a form or JSON"),
 }
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 
 from cyme_supd.errors import Forbidden
+from cyme_supd.web.paths import TARGET
 from cyme_supd.web.settings import Settings
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -33,10 +34,12 @@ def install(app: Flask, settings: Settings) -> None:
         _check_host(names, is_wildcard)
         origin = request.headers.get("Origin")
         is_welcome = origin is not None and origin in settings.cors_origins
-        if is_welcome and request.method == "OPTIONS":
+        if is_welcome and "Access-Control-Request-Method" in request.headers:
             return _preflight()
-        if request.method not in _SAFE_METHODS and not is_welcome:
-            _check_site(origin)
+        # To queue a URL is a change, whatever the verb that it is asked with.
+        is_url = TARGET in request.environ
+        if (request.method not in _SAFE_METHODS or is_url) and not is_welcome:
+            _check_site(_referring() if is_url and origin is None else origin)
         # Without users, whoever reaches a loopback address is the admin.
         g.role = "admin"
         return None
@@ -99,10 +102,19 @@ def _check_site(origin: str | None) -> None:
         )
 
 
+def _referring() -> str | None:
+    """The origin of the page that a link or an image of is followed from.
+
+    A browser sends none along with a plain GET; an old one says no more.
+    """
+    parts = urlsplit(request.headers.get("Referer", ""))
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
+
+
 def _authority(origin: str) -> str:
     """``host[:port]`` of an origin; empty for ``null`` and what is no web page."""
-    scheme, sign, authority = origin.lower().partition("://")
-    return authority if sign and scheme in ("http", "https") else ""
+    scheme, sign, rest = origin.lower().partition("://")
+    return rest if sign and scheme in ("http", "https") else ""
 
 
 def _preflight() -> Response:

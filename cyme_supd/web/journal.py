@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
+from cyme_supd.web.paths import TARGET
 from cyme_supd.web.settings import Settings
 
 SHOWN_PATH = 200
@@ -23,9 +24,13 @@ def about(name: str) -> None:
 def install(app: Flask, settings: Settings) -> None:
     @app.after_request
     def write(response: Response) -> Response:
-        if request.method not in _SAFE_METHODS:
+        is_url = TARGET in request.environ
+        if request.method not in _SAFE_METHODS or is_url:
             subject = g.get("subject", "")
-            logger.info(
+            # There may be a thousand URLs a second, and every line is one more
+            # thing that supervisord has to carry.
+            logger.log(
+                logging.DEBUG if is_url else logging.INFO,
                 "%s: %s %s -> %s%s",
                 settings.branch,
                 _word(request.method),

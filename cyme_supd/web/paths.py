@@ -1,18 +1,24 @@
-"""Paths whose segments may hold any character, a slash too."""
+"""Paths whose segments may hold any character, a slash too; and those that end in a URL."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from cyme_supd.errors import Invalid
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+#: In the environment of a request to queue a URL: that URL, as it was sent.
+TARGET = "cyme.target"
+
 _KEPT = {"%25": "%", "%2F": "/", "%21": "!"}
+_URL_ROUTE = re.compile(r"(/[^/?]+/queue/(?:!/)?)([^/?]+)/([^?].*)", re.DOTALL)
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+_PLAIN = "/:@!$&'()*+,;=~-._[]"
 
 
 def with_whole_segments(wsgi: WSGIApplication) -> WSGIApplication:
@@ -24,11 +30,50 @@ def with_whole_segments(wsgi: WSGIApplication) -> WSGIApplication:
     """
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if "/queues/" in environ.get("PATH_INFO", ""):
+        path = environ.get("PATH_INFO", "")
+        # Not one that a client sent as a header would be called.
+        environ.pop(TARGET, None)
+        if "/queue/" in path:
+            _take_target(environ)
+        elif "/queues/" in path:
             environ["PATH_INFO"] = "/".join(_segment(part) for part in _parts(environ))
         return wsgi(environ, start_response)
 
     return call
+
+
+def _take_target(environ: WSGIEnvironment) -> None:
+    """Put the URL that the path ends in beside it, and a dash in its place.
+
+    It is taken from the request line: decoded, its own escapes would be lost,
+    and where its query begins.
+    """
+    found = _URL_ROUTE.fullmatch(_raw_uri(environ))
+    if found is None:
+        return
+    collection, queue, target = found.groups()
+    environ[TARGET] = _whole(target)
+    environ["PATH_INFO"] = f"{_decoded(collection)}{_segment((queue, _decoded(queue)))}/-"
+
+
+def _raw_uri(environ: WSGIEnvironment) -> str:
+    """Path and query as they were sent, or put together where they were not kept."""
+    raw = str(environ.get("RAW_URI", ""))
+    if not raw.startswith("/"):
+        raw = _ABSOLUTE.sub("", raw, count=1)
+    path = environ["PATH_INFO"]
+    if _decoded(raw.partition("?")[0]) == path:
+        return raw
+    query = environ.get("QUERY_STRING", "")
+    encoded = quote(path.encode("latin-1"), safe=_PLAIN)
+    return f"{encoded}?{query}" if query else encoded
+
+
+def _whole(target: str) -> str:
+    """A URL in ASCII; one that is encoded as a whole is decoded."""
+    if target[:7].lower() in ("http%3a", "https%3") and "://" not in target:
+        target = unquote_to_bytes(target).decode("latin-1")
+    return "".join(char if char.isascii() else f"%{ord(char):02X}" for char in target)
 
 
 def queue_name(segment: str) -> str:

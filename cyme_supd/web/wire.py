@@ -140,7 +140,7 @@ def stats(found: Stats, secrets: bool) -> dict[str, Any]:
         "statename": details["state"],
         "pid": details["pid"],
     }
-    shown = found.stats if secrets else _masked(found.stats)
+    shown = found.stats if secrets else masked(found.stats)
     return {**shown, "supervisor": process, "instance": details}
 
 
@@ -214,7 +214,7 @@ def _condition(one: Condition) -> dict[str, Any]:
 
 
 def _shown(value: Any, secrets: bool) -> Any:
-    return _plain(value) if secrets else _masked(value)
+    return _plain(value) if secrets else masked(value)
 
 
 def _plain(value: Any) -> Any:
@@ -223,15 +223,15 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
     """*value* without the passwords in its URLs and the values of secret settings."""
     if isinstance(value, Mapping):
         return {
-            key: MASK if _SECRET_NAME.search(str(key)) and inner else _masked(inner)
+            key: MASK if _SECRET_NAME.search(str(key)) and inner else masked(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_masked(inner) for inner in value]
+        return [masked(inner) for inner in value]
     if isinstance(value, str):
         return _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
     return value

@@ -1,8 +1,26 @@
-"""The app that workers run where no app of one's own is named."""
+"""The app that workers run where no app of one's own is named.
+
+Its one task sends the HTTP requests that somebody has queued, and tells the
+branch that asked how each of them ended.
+"""
 
 from __future__ import annotations
 
-from celery import Celery
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import Reject
+
+from cyme_supd.clock import isoformat
+from cyme_supd.domain.target import Policy
+from cyme_supd.domain.task import RESULTS_PREFIX, TASK, TaskState, UrlRequest, bytes_of
+from cyme_supd.errors import CymeError
+from cyme_supd.workers.fetch import FetchFailed, fetch
+from cyme_supd.workers.reports import Reports
 
 app = Celery("cyme", set_as_current=True)
 app.conf.update(
@@ -11,3 +29,62 @@ app.conf.update(
     result_serializer="json",
     task_acks_late=False,
 )
+
+reports = Reports(os.environ.get("CELERY_BROKER_URL", "memory://"))
+
+
+def policy() -> Policy:
+    """What the branch said may be requested; without a word, what is always safe."""
+    targets = json.loads(os.environ.get("CYME_BOOT", "{}")).get("targets")
+    return Policy.of(targets) if targets else Policy()
+
+
+POLICY = policy()
+
+
+@app.task(
+    name=TASK,
+    bind=True,
+    ignore_result=True,
+    # A worker that is killed leaves the message to the next one: at least once.
+    acks_late=True,
+    reject_on_worker_lost=True,
+    throws=(FetchFailed,),
+)  # type: ignore[untyped-decorator]
+def request(
+    self: Task,
+    method: str,
+    url: str,
+    headers: Sequence[Sequence[str]] = (),
+    body: str = "",
+    encoding: str = "utf-8",
+) -> int:
+    """Send the request; the status of the answer, whatever it is."""
+    pairs = tuple((str(name), str(value)) for name, value in headers)
+    wanted = UrlRequest(method, url, pairs, bytes_of(body, encoding))
+    try:
+        result = fetch(wanted, POLICY)
+    except FetchFailed as exc:
+        report(self, TaskState.FAILURE, None, str(exc))
+        raise
+    report(self, TaskState.SUCCESS, result, None)
+    return int(result["status_code"])
+
+
+def report(task: Task, state: TaskState, result: dict[str, Any] | None, error: str | None) -> None:
+    """Tell whoever has queued it; the message is given back where that cannot be."""
+    reply_to = task.request.reply_to or ""
+    if not reply_to.startswith(RESULTS_PREFIX):
+        return
+    ended = {
+        "id": task.request.id,
+        "app": task.request.get("cyme_app"),
+        "state": str(state),
+        "result": result,
+        "error": error,
+        "at": isoformat(datetime.now(UTC)),
+    }
+    try:
+        reports.send(reply_to, ended)
+    except CymeError as exc:
+        raise Reject(str(exc), requeue=True) from exc

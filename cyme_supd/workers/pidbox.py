@@ -41,17 +41,21 @@ REPLY_EXCHANGE: Exchange = _mailbox.reply_exchange
 Errors = tuple[type[BaseException], ...]
 
 
-def connection(broker: str) -> Connection:
+def connection(broker: str, **more: Any) -> Connection:
     """A connection that gives up on a broker that does not answer.
 
-    kombu's own default is to wait for ever on a socket that is open.
+    kombu's own default is to wait for ever on a socket that is open. *more*
+    are options of the broker's transport.
     """
     if broker.startswith("redis"):
         options = {"socket_timeout": IO_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
     else:
         options = {"read_timeout": IO_TIMEOUT_S, "write_timeout": IO_TIMEOUT_S}
     return Connection(
-        broker, connect_timeout=CONNECT_TIMEOUT_S, transport_options=options, heartbeat=0
+        broker,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        transport_options={**options, **more},
+        heartbeat=0,
     )
 
 

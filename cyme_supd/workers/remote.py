@@ -26,6 +26,7 @@ class Collectors:
         on_pulse: Callable[[], None],
         beat: Callable[[str], None],
         retire: Callable[[str], None],
+        on_use: Callable[[set[str]], None],
         pulse_interval_s: float,
     ) -> None:
         self._branch = branch
@@ -34,6 +35,7 @@ class Collectors:
         self._on_pulse = on_pulse
         self._beat = beat
         self._retire = retire
+        self._on_use = on_use
         self._pulse_interval_s = pulse_interval_s
         self._table = Table()
         self._collectors: dict[str, Collector] = {}
@@ -41,6 +43,7 @@ class Collectors:
     def use(self, brokers: Iterable[str]) -> None:
         """Listen at exactly these brokers from now on."""
         wanted = set(brokers)
+        self._on_use(wanted)
         for url in self._collectors.keys() - wanted:
             collector = self._collectors.pop(url)
             collector.stop()

@@ -49,6 +49,7 @@ class Heard:
             on_news=self.news.append,
             on_pulse=self._on_pulse,
             beat=self.beats.add,
+            on_use=lambda _: None,
             retire=self.retired.add,
             pulse_interval_s=0.3,
         )

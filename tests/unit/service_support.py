@@ -12,6 +12,7 @@ from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, ProcessState, Status
 from cyme_supd.errors import Unavailable
 from cyme_supd.service import Service, ThisBranch
+from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.store import MemoryStore
 
 BROKER = "redis://:s3cret@127.0.0.1:6379/0"
@@ -63,6 +64,16 @@ class Questions:
         if self.answer is None:
             raise Unavailable(f"{worker.name} did not answer within {timeout_s:g} s")
         return self.answer
+
+
+@dataclass
+class Backends:
+    """Result backends, by URL and id: state, result, error."""
+
+    known: dict[tuple[str, str], tuple[str, Any, str | None]] = field(default_factory=dict)
+
+    def look(self, url: str, id: str) -> tuple[str, Any, str | None]:
+        return self.known.get((url, id), ("PENDING", None, None))
 
 
 @dataclass
@@ -137,12 +148,15 @@ class World:
     logs: Logs
     questions: Questions
     branch: PlayedBranch
+    publisher: MemoryPublisher
+    backends: Backends
     service: Service
 
 
 def world(here: ThisBranch = HERE, max_waits: int = 16) -> World:
     store, clock = MemoryStore(BROKER), PlayedClock()
     hints, logs, questions = Hints(), Logs(), Questions()
+    publisher, backends = MemoryPublisher(), Backends()
     branch = PlayedBranch(store, clock)
     clock.listeners.append(branch.run)
     branch.run()
@@ -151,8 +165,10 @@ def world(here: ThisBranch = HERE, max_waits: int = 16) -> World:
         hints=hints,
         questions=questions,
         logs=logs,
+        publisher=publisher,
+        backends=backends,
         clock=clock,
         here=here,
         max_waits=max_waits,
     )
-    return World(store, clock, hints, logs, questions, branch, service)
+    return World(store, clock, hints, logs, questions, branch, publisher, backends, service)

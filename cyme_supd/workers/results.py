@@ -1,0 +1,181 @@
+"""The branch's side of results: from the brokers into the store.
+
+A message is acknowledged after what it says is committed, so a branch that
+is killed in between hears it again; the store keeps the first word.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from kombu import Connection, Consumer
+
+from cyme_supd.clock import Clock
+from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.task import Task, TaskState, results_queue
+from cyme_supd.errors import CymeError
+from cyme_supd.workers import pidbox, reports
+from cyme_supd.workers.boot import cyme_unacked
+from cyme_supd.workers.outgoing import close
+
+log = logging.getLogger(__name__)
+
+#: How long one look lasts while nothing comes; also how soon a thread ends.
+IDLE_S = 1.0
+#: Results that come within this time of one another are stored together.
+GATHER_S = 0.02
+MOST = 200
+RETRY_S = 1.0
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+Save = Callable[[Sequence[Task]], None]
+IsGiven = Callable[[str, str], bool]
+
+
+class Inboxes:
+    """One thread a broker, each taking results from the branch's own queue there.
+
+    ``save`` stores what came; ``is_given(app, id)`` says whether that id was
+    given to a task of that app.
+    """
+
+    def __init__(
+        self,
+        branch: str,
+        clock: Clock,
+        save: Save,
+        is_given: IsGiven,
+        beat: Callable[[str], None],
+        retire: Callable[[str], None],
+    ) -> None:
+        self._branch = branch
+        self._clock = clock
+        self._save = save
+        self._is_given = is_given
+        self._beat = beat
+        self._retire = retire
+        self._inboxes: dict[str, _Inbox] = {}
+
+    def use(self, brokers: Iterable[str]) -> None:
+        """Take results from exactly these brokers from now on."""
+        wanted = set(brokers)
+        for url in self._inboxes.keys() - wanted:
+            inbox = self._inboxes.pop(url)
+            inbox.stop()
+            self._retire(inbox.name)
+        for url in wanted - self._inboxes.keys():
+            self._inboxes[url] = _Inbox(
+                url, self._branch, self._clock, self._save, self._is_given, self._beat
+            )
+            self._inboxes[url].start()
+
+
+class _Inbox:
+    def __init__(
+        self,
+        url: str,
+        branch: str,
+        clock: Clock,
+        save: Save,
+        is_given: IsGiven,
+        beat: Callable[[str], None],
+    ) -> None:
+        self.name = f"results:{parse_broker(url).key}"
+        self._url = url
+        self._queue = results_queue(branch)
+        self._clock = clock
+        self._save = save
+        self._is_given = is_given
+        self._beat = beat
+        self._stop = threading.Event()
+        self._waiting: list[Any] = []
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            self._beat(self.name)
+            # What was taken and not acknowledged comes again.
+            self._waiting.clear()
+            connection = pidbox.connection(self._url, **self._options())
+            try:
+                connection.connect()
+                failures = 0
+                self._listen(connection)
+            except pidbox.broken(connection) as exc:
+                log.debug("results of %s: %r", self.name, exc)
+                self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                failures += 1
+            finally:
+                close(connection)
+
+    def _options(self) -> dict[str, Any]:
+        return cyme_unacked.options(self._queue) if self._url.startswith("redis") else {}
+
+    def _listen(self, connection: Connection) -> None:
+        cyme_unacked.give_back(connection, {})
+        consumer = Consumer(
+            connection.channel(),
+            [reports.results_queue(self._queue)],
+            on_message=self._waiting.append,
+            prefetch_count=2 * MOST,
+            accept=["json"],
+        )
+        with consumer:
+            while not self._stop.is_set():
+                self._beat(self.name)
+                try:
+                    connection.drain_events(timeout=GATHER_S if self._waiting else IDLE_S)
+                    is_over = len(self._waiting) >= MOST
+                except TimeoutError:
+                    is_over = True
+                if is_over and self._waiting:
+                    self._settle()
+
+    def _settle(self) -> None:
+        """Store what has come, and only then acknowledge it."""
+        tasks = [task for message in self._waiting if (task := self._read(message))]
+        while not self._is_saved(tasks):
+            self._beat(self.name)
+            if self._stop.wait(RETRY_S):
+                return
+        for message in self._waiting:
+            message.ack()
+        self._waiting.clear()
+
+    def _is_saved(self, tasks: Sequence[Task]) -> bool:
+        try:
+            if tasks:
+                self._save(tasks)
+            return True
+        except CymeError as exc:
+            log.warning("%d results are kept back: %s", len(tasks), exc)
+            return False
+
+    def _read(self, message: Any) -> Task | None:
+        try:
+            said = json.loads(message.body)
+            id, app = str(said["id"]), str(said["app"])
+            if not self._is_given(app, id):
+                raise ValueError("its id was given to nobody")
+            return Task(
+                id=id,
+                app=app,
+                state=TaskState(said["state"]),
+                result=said["result"],
+                error=said["error"],
+                finished_at=datetime.fromisoformat(said["at"]),
+            )
+        except (TypeError, KeyError, ValueError) as exc:
+            log.warning("a message among the results is none: %s", exc)
+            return None
