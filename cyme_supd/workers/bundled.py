@@ -19,9 +19,11 @@ from cyme_supd.clock import isoformat
 from cyme_supd.domain.target import Policy
 from cyme_supd.domain.task import RESULTS_PREFIX, TASK, TaskState, UrlRequest, bytes_of
 from cyme_supd.errors import CymeError
+from cyme_supd.workers import taking
 from cyme_supd.workers.fetch import FetchFailed, fetch
 from cyme_supd.workers.reports import Reports
 
+taking.install()
 app = Celery("cyme", set_as_current=True)
 app.conf.update(
     accept_content=["json"],
