@@ -43,6 +43,11 @@ def write(path, text):
     note(path, text)
 
 
+@app.task(ignore_result=False)
+def add(left, right):
+    return left + right
+
+
 @app.task
 def look(path, variable):
     note(path, f"{os.getcwd()} {os.environ.get(variable)}")
@@ -70,7 +75,7 @@ from house import app
 form, task, queue, *words = sys.argv[1:]
 words = [int(word) if word.isdigit() else word for word in words]
 where = {"queue": queue} if form == "queue" else {"exchange": queue, "routing_key": queue}
-app.send_task(f"house.{task}", words, **where)
+print(app.send_task(f"house.{task}", words, **where).id)
 """
 
 
@@ -133,8 +138,8 @@ def write_project(folder: Path) -> Path:
 
 def produce(
     project: Path, broker: str, task: str, queue: str, *words: object, form: str = "queue"
-) -> None:
-    """Send a task as the project's own people do, told only where the broker is.
+) -> str:
+    """Send a task as the project's own people do, told only where the broker is: its id.
 
     With *form* ``queue`` by the queue's name alone: Celery then declares it
     with its own defaults. With ``exchange`` by exchange and routing key.
@@ -149,6 +154,7 @@ def produce(
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
 
 
 def has_queue(broker: str, name: str) -> bool:
