@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from celery import Celery
-from kombu import pools
+from kombu import Connection, Consumer, Producer, pools
+from kombu.pidbox import Mailbox
 
 from tests.acceptance.harness import BranchHost, plain_environment
 
@@ -111,6 +113,56 @@ def ask_worker(
             answers = getattr(inspect, command)() or {}
             if name in answers or time.monotonic() >= deadline:
                 return answers.get(name)
+
+
+class Asker:
+    """Asks one worker the same thing without ever waiting, and keeps what it answers.
+
+    What :func:`ask_worker` asks too early is lost, and so is an answer that
+    comes late: of a worker that is about to start it may miss the first.
+    """
+
+    def __init__(self, connection: Connection, node: str, command: str) -> None:
+        mailbox = Mailbox("celery", type="fanout")
+        self.answers: list[Any] = []
+        self._node, self._command = node, command
+        self._connection = connection
+        self._producer = Producer(connection.channel())
+        self._exchange, self._replies = mailbox.exchange, mailbox.reply_exchange
+        self._address = uuid4().hex
+        queue = mailbox(connection).get_reply_queue()
+        queue.name, queue.routing_key = self._address, self._address
+        self._consumer = Consumer(connection.channel(), [queue], no_ack=True)
+        self._consumer.accept = {"application/json"}
+        self._consumer.register_callback(self._on_answer)
+        self._consumer.consume()
+
+    def ask(self) -> int:
+        """Ask once more; how many answers have come so far."""
+        self._producer.publish(
+            {
+                "method": self._command,
+                "arguments": {},
+                "destination": [self._node],
+                "ticket": self._address,
+                "reply_to": {"exchange": self._replies.name, "routing_key": self._address},
+            },
+            exchange=self._exchange,
+            declare=[self._exchange],
+            serializer="json",
+        )
+        with suppress(TimeoutError):
+            self._connection.drain_events(timeout=0.002)
+        return len(self.answers)
+
+    def _on_answer(self, body: Any, _message: Any) -> None:
+        self.answers.extend(body.values())
+
+
+@contextmanager
+def asker(host: BranchHost, instance: str, command: str) -> Iterator[Asker]:
+    with Connection(host.broker) as connection:
+        yield Asker(connection, f"{instance}@{host.id}", command)
 
 
 def is_silent(host: BranchHost, instance: str, broker: str | None = None) -> bool:

@@ -124,23 +124,6 @@ def test_an_instance_s_own_settings_win(alone: BranchHost, app: str, project: Pa
     assert ask_worker(alone, name, "stats")["prefetch_count"] == 5
 
 
-@pytest.mark.parametrize("pool", ["threads", "solo", "gevent"])
-def test_its_pool(pool: str, alone: BranchHost, app: str, project: Path, tmp_path: Path) -> None:
-    worker = make(alone, app, project, pool=pool)
-    assert alone.get(f"/{app}/instances/{worker}/")["pool"] == pool
-    note = tmp_path / "note"
-    produce(project, alone.broker, "write", f"dq.{worker}", note, pool)
-    eventually(lambda: lines(note) == [pool])
-    implementation = ask_worker(alone, worker, "stats")["pool"]["implementation"]
-    assert pool.rstrip("s") in implementation
-    path = f"/{app}/instances/{worker}/autoscale/"
-    if pool == "solo":
-        alone.post(path, 400, max=2, min=2)
-    else:
-        alone.post(path, 200, max=2, min=2)
-        assert ask_worker(alone, worker, "stats")["pool"]["max-concurrency"] == 2
-
-
 def test_the_celery_of_another_environment(
     alone: BranchHost, app: str, project: Path, tmp_path: Path
 ) -> None:

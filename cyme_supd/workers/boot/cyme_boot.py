@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cyme_unacked  # type: ignore[import-not-found]
 from celery import bootsteps, signals
 from celery.app.utils import find_app
 from celery.utils.log import get_logger
-from celery.worker.consumer import Connection as ConnectionStep
-from celery.worker.consumer import Tasks
+from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.tasks import Tasks
 from celery.worker.control import control_command, inspect_command
 from kombu import Exchange, Producer, Queue
 
@@ -29,8 +31,8 @@ READY = "cyme.ready"
 
 logger = get_logger(__name__)
 boot = json.loads(os.environ["CYME_BOOT"])
-#: By queue: the digest of the declaration it is consumed by.
-digests: dict[str, str] = {}
+#: By queue: the declaration it is consumed by; the worker's own is not among them.
+taken: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in boot["queues"][1:]}
 #: By queue: the digest of the declaration that was refused, and why.
 refused: dict[str, tuple[str, str]] = {}
 
@@ -61,7 +63,7 @@ class GiveBack(bootsteps.StartStopStep):  # type: ignore[misc]
     reserved, and what it still runs can be acknowledged no more.
     """
 
-    requires = (ConnectionStep,)
+    requires = (Connection,)
 
     def start(self, consumer: Any) -> None:
         exchanges = {each["exchange"]: each["exchange_type"] for each in boot["queues"]}
@@ -93,43 +95,77 @@ def declare(**_: Any) -> None:
     app.amqp.queues.add(queue(boot["queues"][0]))
 
 
-def consume(consumer: Any, entry: dict[str, Any], call: Any) -> None:
-    """Have the worker consume from a queue, if its broker lets it.
-
-    *call* calls a function with its arguments, at a moment when that is safe.
-    """
-    name = entry["name"]
-    declared = queue(entry)
+def allow(connection: Any, entry: dict[str, Any]) -> bool:
+    """Have the worker know a queue as one to consume from, if its broker lets it."""
+    name, declared = entry["name"], queue(entry)
     try:
-        try_out(consumer.connection, declared)
+        try_out(connection, declared)
     except Exception as exc:
         refused[name] = (entry["digest"], " ".join(str(exc).split())[:500])
         logger.warning("cannot consume from %s: %s", name, refused[name][1])
-        return
+        return False
     refused.pop(name, None)
-    digests[name] = entry["digest"]
+    taken[name] = entry
     app.amqp.queues.select_add(declared)
-    call(consumer.add_task_queue, name)
+    return True
 
 
 def try_out(connection: Any, declared: Queue) -> None:
     """Raise what the broker has against a declaration.
 
-    On a channel of its own: what is refused (a queue that is there, declared
-    otherwise) closes the channel it was asked on, and on the worker's own
-    that is the end of the worker. Only AMQP brokers refuse; and on others a
-    binding made here would not be made again where it is needed.
+    Only AMQP brokers refuse; and on others a binding made here would not be
+    made again where it is needed.
     """
     if connection.transport.driver_type == "amqp":
         with connection.channel() as channel:
             declared(channel).declare()
 
 
+@contextmanager
+def trial() -> Iterator[Any]:
+    """A connection to try declarations out on.
+
+    What is refused (a queue that is there, declared otherwise) closes the
+    channel it was asked on, which on the worker's own connection is the end
+    of the worker; and greenlets may not share that.
+    """
+    with app.connection_for_read() as connection:
+        if connection.transport.driver_type == "amqp":
+            # A broker that is not to be had has not refused anything.
+            connection.connect()
+        yield connection
+
+
+class TakeQueues(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Has the worker take its queues whenever it has connected.
+
+    Before the consumer of its tasks is made, and so before its mailbox: who
+    asks the worker is told of all of them from its first answer on. One that
+    is refused is left out; there it would keep the worker from starting.
+    """
+
+    requires = (Connection,)
+
+    def start(self, parent: Any) -> None:
+        if not taken:
+            return
+        with trial() as connection:
+            for name, entry in list(taken.items()):
+                if not allow(connection, entry):
+                    del taken[name]
+                    app.amqp.queues.deselect(name)
+
+
+Tasks.requires = (*Tasks.requires, TakeQueues)
+
+
 @control_command(name="cyme_consume", visible=False)
 def consume_from(state: Any, entries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
     """Consume from queues, each given with its full declaration."""
-    for entry in entries:
-        consume(state.consumer, entry, state.consumer.call_soon)
+    with trial() as connection:
+        for entry in entries:
+            if allow(connection, entry):
+                state.consumer.call_soon(state.consumer.add_task_queue, entry["name"])
     return told(state)
 
 
@@ -145,7 +181,7 @@ def cancel(state: Any, queues: list[str], **_: Any) -> dict[str, Any]:
 def forget(consumer: Any, name: str) -> None:
     consumer.cancel_task_queue(name)
     app.amqp.queues.pop(name, None)
-    digests.pop(name, None)
+    taken.pop(name, None)
 
 
 @inspect_command(name="cyme_look", visible=False)
@@ -159,20 +195,13 @@ def told(state: Any) -> dict[str, Any]:
     scaler = state.consumer.controller.autoscaler
     consumer = state.consumer.task_consumer
     names = [queue.name for queue in consumer.queues] if consumer else []
+    digests = {name: entry["digest"] for name, entry in taken.items()}
     return {
         "pid": os.getpid(),
         "autoscale": [scaler.max_concurrency, scaler.min_concurrency] if scaler else None,
         "queues": {name: digests.get(name, "") for name in names},
         "refused": {name: list(said) for name, said in refused.items()},
     }
-
-
-@signals.worker_ready.connect(weak=False)
-def take_queues(sender: Any = None, **_: Any) -> None:
-    # Not before it is up, where one queue that is refused would keep it from
-    # starting at all; and before it answers anybody.
-    for entry in boot["queues"][1:]:
-        consume(sender, entry, lambda function, name: function(name))
 
 
 @signals.worker_ready.connect(weak=False)
