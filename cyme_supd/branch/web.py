@@ -19,6 +19,7 @@ from cyme_supd.store.repository import SqlStore
 from cyme_supd.web.serve import serve
 from cyme_supd.web.settings import Settings
 from cyme_supd.workers.backends import CeleryBackends
+from cyme_supd.workers.depths import BrokerQueues
 from cyme_supd.workers.launches import WorkerLogs
 from cyme_supd.workers.pidbox import WorkerQuestions
 from cyme_supd.workers.publisher import UrlPublisher
@@ -31,6 +32,7 @@ def make_service(config: Config, max_waits: int) -> Service:
         store=SqlStore(sqlite_url(config.database), config.broker),
         hints=HintSender(config.paths.hints),
         questions=WorkerQuestions(clock),
+        broker_queues=BrokerQueues(),
         logs=WorkerLogs(config.paths.instances),
         clock=clock,
         publisher=UrlPublisher(clock, config.id),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
-from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Status
+from cyme_supd.domain.status import Answer, Branch, Depth, Process, Pulse, Running, Status
 from cyme_supd.domain.task import Task, UrlRequest
 
 
@@ -204,6 +204,22 @@ class Backends(Protocol):
         """State, result and error of a task, as Celery's backend at *url* has them.
 
         Raises ``Invalid`` for a backend that cannot be opened here.
+        """
+
+
+class BrokerQueues(Protocol):
+    """Queues as the broker at a URL has them; whoever asks waits for it."""
+
+    def depth(self, broker: str, queue: str) -> Depth | None:
+        """At once, or ``None``: of a broker that is down, hangs, or does not tell.
+
+        A queue that is not there yet has nothing in it.
+        """
+
+    def purge(self, broker: str, queue: str) -> int:
+        """Drop the messages that wait in the queue; how many there were.
+
+        Raises ``Conflict`` where the broker refuses.
         """
 
 

@@ -87,6 +87,18 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """What a broker says of one of its queues.
+
+    ``messages`` wait; those that a worker has taken are not among them.
+    ``consumers`` is ``None`` where the broker does not tell.
+    """
+
+    messages: int
+    consumers: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that is known about one worker at one moment.
 

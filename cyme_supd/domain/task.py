@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -86,14 +86,6 @@ class Task:
     result: Mapping[str, Any] | None
     error: str | None
     finished_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """What a broker holds of a queue; ``None`` for what it does not tell."""
-
-    messages: int | None = None
-    consumers: int | None = field(default=None)
 
 
 def results_queue(branch: str) -> str:

@@ -7,7 +7,15 @@ reconciler, and waits until what was asked for is *observed*.
 from __future__ import annotations
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.ports import Backends, Hints, Logs, Publisher, Store, WorkerQuestions
+from cyme_supd.domain.ports import (
+    Backends,
+    BrokerQueues,
+    Hints,
+    Logs,
+    Publisher,
+    Store,
+    WorkerQuestions,
+)
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.branches import BranchDetails, Branches
 from cyme_supd.service.consumers import Consumed, Consumers
@@ -15,7 +23,7 @@ from cyme_supd.service.context import Context, ThisBranch
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
-from cyme_supd.service.queues import QueueReply, Queues
+from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
 from cyme_supd.service.tasks import Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
@@ -33,6 +41,7 @@ __all__ = [
     "InstanceReply",
     "Instances",
     "Outcome",
+    "QueueDetails",
     "QueueReply",
     "Queues",
     "Service",
@@ -56,6 +65,7 @@ class Service:
         store: Store,
         hints: Hints,
         questions: WorkerQuestions,
+        broker_queues: BrokerQueues,
         logs: Logs,
         publisher: Publisher,
         backends: Backends,
@@ -68,6 +78,7 @@ class Service:
             store=store,
             hints=hints,
             questions=questions,
+            broker_queues=broker_queues,
             logs=logs,
             publisher=publisher,
             backends=backends,

@@ -1,23 +1,27 @@
-"""At which broker a queue is."""
+"""Which broker a queue is at."""
 
 from __future__ import annotations
 
-from cyme_supd.domain.naming import DIRECT_PREFIX
+from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.ports import View
-from cyme_supd.domain.spec import App
+from cyme_supd.domain.spec import App, Instance
+from cyme_supd.service.observed import ThisBranch, assemble
 
 
-def broker_of_queue(view: View, app: App, queue: str, default: str) -> str:
-    """The URL of the broker at which *queue* of *app* is consumed from.
+def broker_of_queue(view: View, app: App, queue: str, here: ThisBranch) -> str:
+    """The URL of the broker to look for *queue* at, and to send to it.
 
-    That is the app's own, or *default*; but where every instance that should
-    consume from it has another broker, the one of the first of them.
+    The app's; but where all that should consume from it do so at one other
+    broker, that one: at the app's nobody would ever take a message from it.
     """
-    usual = app.broker or default
-    instance = queue.removeprefix(DIRECT_PREFIX) if queue.startswith(DIRECT_PREFIX) else None
-    brokers = [
-        one.broker or usual
-        for one in view.instances(app.name)
-        if one.name == instance or (one.is_enabled and queue in one.queues and not one.is_deleting)
+    used = {assemble(one, app, here).broker for one in consumers_of(view, app.name, queue)}
+    return used.pop() if len(used) == 1 else app.broker or here.broker
+
+
+def consumers_of(view: View, app: str, queue: str) -> list[Instance]:
+    """Those whose workers should run and consume from it."""
+    return [
+        one
+        for one in view.instances(app)
+        if queue in (*one.queues, direct_queue(one.name)) and one.is_enabled and not one.is_deleting
     ]
-    return usual if usual in brokers or not brokers else brokers[0]

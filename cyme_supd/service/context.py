@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.ports import Backends, Hints, Logs, Publisher, Store, WorkerQuestions
+from cyme_supd.domain.ports import (
+    Backends,
+    BrokerQueues,
+    Hints,
+    Logs,
+    Publisher,
+    Store,
+    WorkerQuestions,
+)
 from cyme_supd.service.observed import ThisBranch
 from cyme_supd.service.waiting import Waits
 
@@ -19,6 +27,7 @@ class Context:
     store: Store
     hints: Hints
     questions: WorkerQuestions
+    broker_queues: BrokerQueues
     logs: Logs
     publisher: Publisher
     backends: Backends

@@ -60,6 +60,14 @@ def why_down(branch: Branch | None, brokers: Iterable[str], now: datetime) -> st
     return ""
 
 
+def is_known_down(branch: Branch | None, broker: str, now: datetime) -> bool:
+    """Whether the branch's last pass, if it can be believed, found the broker's key down."""
+    if branch is None or not is_fresh(branch, now):
+        return False
+    known = (branch.health.get("brokers") or {}).get(broker) or {}
+    return known.get("ok") is False
+
+
 def shown(status: Status | None, branch: Branch | None, now: datetime) -> Status | None:
     """*status* as a reader may see it: what nobody knows any more is None."""
     if status is None or is_fresh(branch, now):

@@ -6,15 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.declaration import check_own_queue_name, declaration, defaults
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.domain.spec import App, Instance, Queue
-from cyme_supd.errors import NotFound
+from cyme_supd.domain.status import Depth
+from cyme_supd.errors import NotFound, Unavailable
+from cyme_supd.service.brokers import broker_of_queue, consumers_of
 from cyme_supd.service.context import Context
-from cyme_supd.service.looking import check_alive
-from cyme_supd.service.observed import assemble, broker_key
+from cyme_supd.service.looking import branch_or_none, check_alive
+from cyme_supd.service.observed import assemble, broker_key, is_known_down
 from cyme_supd.service.waiting import CONVERGED, Goal, Outcome, let_go
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDetails:
+    """``depth`` is ``None`` where the broker did not tell."""
+
+    queue: Queue
+    depth: Depth | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,15 @@ class Queues:
             view.app(app)
             return view.queue(app, name)
 
+    def details(self, app: str, name: str) -> QueueDetails:
+        """The declaration, and how its broker has the queue; no outage keeps it waiting."""
+        _check_path(app, name)
+        with self._context.store.reading() as view:
+            owner, queue = view.app(app), view.queue(app, name)
+            broker = self._reachable(view, owner, name)
+        depth = self._context.broker_queues.depth(broker, name) if broker else None
+        return QueueDetails(queue, depth)
+
     def put(self, app: str, name: str, given: Mapping[str, Any]) -> QueueReply:
         """Declare it, or edit the declaration by what is *given*.
 
@@ -59,17 +79,48 @@ class Queues:
         self._context.hints.send()
         return reply
 
-    def delete(self, app: str, name: str, timeout_s: float | None) -> Outcome:
-        """Forget the declaration; wait until those that run and answer let go of it."""
+    def delete(self, app: str, name: str, timeout_s: float | None, purge: bool = False) -> Outcome:
+        """Forget the declaration; wait until those that run and answer let go of it.
+
+        With *purge* the messages at the broker are dropped first. Only a
+        declaration that is still there can be asked for again: were it
+        forgotten before, messages that the broker could not drop then would
+        be left where no route leads. What comes in between the two is done
+        by whoever still consumes, or stays at the broker. Raises
+        ``Unavailable`` where the broker is down; nothing is changed then.
+        """
         _check_path(app, name)
+        if purge:
+            self._purge(app, name)
         with self._context.store.writing() as tx:
             owner = tx.app(app)
             check_alive(owner)
-            consumers = _consumers(tx, app, name)
+            consumers = consumers_of(tx, app, name)
             tx.remove_queue(app, name)
             goals = [self._goal(tx.instance(one.name), owner, name) for one in consumers]
         self._context.hints.send()
         return self._context.waits.until(goals, timeout_s) if goals else CONVERGED
+
+    def _purge(self, app: str, name: str) -> None:
+        with self._context.store.reading() as view:
+            owner = view.app(app)
+            check_alive(owner)
+            view.queue(app, name)
+            broker = self._reachable(view, owner, name)
+        if broker is None:
+            raise Unavailable(
+                f"the broker of {name!r} is down, so its messages cannot be dropped",
+                "nothing was changed; ask again when it is back, or without purge",
+            )
+        self._context.broker_queues.purge(broker, name)
+
+    def _reachable(self, view: View, owner: App, queue: str) -> str | None:
+        """The queue's broker, unless that is known to be down."""
+        here = self._context.here
+        broker = broker_of_queue(view, owner, queue, here)
+        branch = branch_or_none(view, here.id)
+        is_down = is_known_down(branch, parse_broker(broker).key, self._context.clock.now())
+        return None if is_down else broker
 
     def _create(
         self, tx: Transaction, app: str, name: str, changes: Mapping[str, Any]
@@ -88,17 +139,8 @@ def _edit(tx: Transaction, stored: Queue, changes: Mapping[str, Any]) -> QueueRe
     if edited == stored:
         return QueueReply(stored, is_new=False)
     tx.save_queue(edited)
-    restarting = tuple(one.name for one in _consumers(tx, stored.app, stored.name))
+    restarting = tuple(one.name for one in consumers_of(tx, stored.app, stored.name))
     return QueueReply(tx.queue(stored.app, stored.name), is_new=False, restarting=restarting)
-
-
-def _consumers(view: View, app: str, name: str) -> list[Instance]:
-    """Those whose workers should run and consume from it."""
-    return [
-        one
-        for one in view.instances(app)
-        if name in one.queues and one.is_enabled and not one.is_deleting
-    ]
 
 
 def _queue_or_none(view: View, app: str, name: str) -> Queue | None:

@@ -132,7 +132,7 @@ class Tasks:
             check_alive(owner)
             _check_bundled(owner)
             queue = self._declared(view, app, name)
-            broker = broker_of_queue(view, owner, name, here.broker)
+            broker = broker_of_queue(view, owner, name, here)
             branch = branch_or_none(view, here.id)
         key = parse_broker(broker).key
         down = why_down(branch, [key], self._context.clock.now())

@@ -10,7 +10,7 @@ from cyme_supd.web import wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.paths import queue_name
 from cyme_supd.web.routing import PUT_POST, Routes
-from cyme_supd.web.schemas import Page, QueueEdit, Shown, Waiting
+from cyme_supd.web.schemas import Page, QueueDeletion, QueueEdit, Shown
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -23,8 +23,8 @@ def blueprint(service: Service) -> Blueprint:
 
     @takes(Shown)
     def get(app: str, queue: str, sent: Shown) -> Response:
-        found = queues.get(app, queue_name(queue))
-        return wire.answer(wire.queue(found, wire.shows_secrets(sent)))
+        found = queues.details(app, queue_name(queue))
+        return wire.answer(wire.queue_details(found, wire.shows_secrets(sent)))
 
     @takes(QueueEdit)
     def put(app: str, queue: str, nowait: bool, sent: QueueEdit) -> Response:
@@ -34,10 +34,10 @@ def blueprint(service: Service) -> Blueprint:
             return wire.answer(body, 201)
         return wire.answer({**body, "restarting": list(reply.restarting)})
 
-    @takes(Waiting)
-    def delete(app: str, queue: str, nowait: bool, sent: Waiting) -> Response:
-        name = queue_name(queue)
-        outcome = queues.delete(app, name, None if nowait else sent.timeout_s)
+    @takes(QueueDeletion)
+    def delete(app: str, queue: str, nowait: bool, sent: QueueDeletion) -> Response:
+        name, purge = queue_name(queue), bool(sent.purge)
+        outcome = queues.delete(app, name, None if nowait else sent.timeout_s, purge)
         return wire.changed(name, outcome, nowait)
 
     routes = Routes(noun, "/<app>/queues/")

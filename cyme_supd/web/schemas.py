@@ -107,6 +107,10 @@ class QueueEdit(Waiting, Shown):
         }
 
 
+class QueueDeletion(Waiting):
+    purge: Flag = None
+
+
 class Deletion(Waiting):
     force: Flag = None
 

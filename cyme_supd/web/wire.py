@@ -21,6 +21,7 @@ from cyme_supd.service import (
     Details,
     Health,
     Outcome,
+    QueueDetails,
     Stats,
 )
 from cyme_supd.web.schemas import Page, Shown
@@ -152,6 +153,16 @@ def queue(declared: Queue, secrets: bool) -> dict[str, Any]:
         "routing_key": declared.routing_key,
         "options": _shown(declared.options, secrets),
         "created_at": isoformat(declared.created_at),
+    }
+
+
+def queue_details(found: QueueDetails, secrets: bool) -> dict[str, Any]:
+    """The declaration, and what the broker told of the queue."""
+    depth = found.depth
+    return {
+        **queue(found.queue, secrets),
+        "depth": depth.messages if depth else None,
+        "consumers": depth.consumers if depth else None,
     }
 
 

@@ -41,19 +41,24 @@ REPLY_EXCHANGE: Exchange = _mailbox.reply_exchange
 Errors = tuple[type[BaseException], ...]
 
 
-def connection(broker: str, **more: Any) -> Connection:
+def connection(
+    broker: str,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    io_timeout_s: float = IO_TIMEOUT_S,
+    **more: Any,
+) -> Connection:
     """A connection that gives up on a broker that does not answer.
 
     kombu's own default is to wait for ever on a socket that is open. *more*
     are options of the broker's transport.
     """
     if broker.startswith("redis"):
-        options = {"socket_timeout": IO_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+        options = {"socket_timeout": io_timeout_s, "socket_connect_timeout": connect_timeout_s}
     else:
-        options = {"read_timeout": IO_TIMEOUT_S, "write_timeout": IO_TIMEOUT_S}
+        options = {"read_timeout": io_timeout_s, "write_timeout": io_timeout_s}
     return Connection(
         broker,
-        connect_timeout=CONNECT_TIMEOUT_S,
+        connect_timeout=connect_timeout_s,
         transport_options={**options, **more},
         heartbeat=0,
     )

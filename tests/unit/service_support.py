@@ -12,6 +12,7 @@ from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, ProcessState, Status
 from cyme_supd.errors import Unavailable
 from cyme_supd.service import Service, ThisBranch
+from cyme_supd.testing.brokers import MemoryBrokerQueues
 from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.store import MemoryStore
 
@@ -147,6 +148,7 @@ class World:
     hints: Hints
     logs: Logs
     questions: Questions
+    broker_queues: MemoryBrokerQueues
     branch: PlayedBranch
     publisher: MemoryPublisher
     backends: Backends
@@ -157,6 +159,7 @@ def world(here: ThisBranch = HERE, max_waits: int = 16) -> World:
     store, clock = MemoryStore(BROKER), PlayedClock()
     hints, logs, questions = Hints(), Logs(), Questions()
     publisher, backends = MemoryPublisher(), Backends()
+    broker_queues = MemoryBrokerQueues()
     branch = PlayedBranch(store, clock)
     clock.listeners.append(branch.run)
     branch.run()
@@ -164,6 +167,7 @@ def world(here: ThisBranch = HERE, max_waits: int = 16) -> World:
         store=store,
         hints=hints,
         questions=questions,
+        broker_queues=broker_queues,
         logs=logs,
         publisher=publisher,
         backends=backends,
@@ -171,4 +175,15 @@ def world(here: ThisBranch = HERE, max_waits: int = 16) -> World:
         here=here,
         max_waits=max_waits,
     )
-    return World(store, clock, hints, logs, questions, branch, publisher, backends, service)
+    return World(
+        store,
+        clock,
+        hints,
+        logs,
+        questions,
+        broker_queues,
+        branch,
+        publisher,
+        backends,
+        service,
+    )

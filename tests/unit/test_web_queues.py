@@ -14,7 +14,7 @@ from cyme_supd.domain.health import QUARANTINED
 from cyme_supd.domain.status import Condition
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
-from tests.unit.service_support import KEY, START, World, world
+from tests.unit.service_support import BROKER, KEY, START, World, world
 
 TASKS = {
     "name": "tasks",
@@ -83,7 +83,7 @@ def test_reading(client: FlaskClient) -> None:
     for name in ("tasks", "a", "b"):
         client.put(f"/foo/queues/{name}/")
     found = client.get("/foo/queues/tasks")
-    assert (found.status_code, set(found.get_json())) == (200, set(TASKS))
+    assert (found.status_code, set(found.get_json())) == (200, {*TASKS, "depth", "consumers"})
     assert client.get("/foo/queues").get_json() == ["a", "b", "tasks"]
     page = client.get("/foo/queues/?limit=2")
     assert (page.get_json(), 'rel="next"' in page.headers["Link"]) == (["a", "b"], True)
@@ -233,6 +233,39 @@ def test_forgetting_all_is_refused(path: str, client: FlaskClient) -> None:
     assert refused.status_code == 400
     assert "/<app>/queues/<name>/" in error(refused)["hint"]
     assert client.get("/foo/queues/").get_json() == ["tasks"]
+
+
+# What the broker tells
+
+
+def test_depth_and_consumers(client: FlaskClient, house: World) -> None:
+    client.put("/foo/queues/tasks/")
+    house.broker_queues.holds(BROKER, "tasks", 3, 2)
+    found = client.get("/foo/queues/tasks/").get_json()
+    assert (found["depth"], found["consumers"]) == (3, 2)
+    house.broker_queues.holds(BROKER, "tasks", 0, None)
+    found = client.get("/foo/queues/tasks/").get_json()
+    assert (found["depth"], found["consumers"]) == (0, None)
+    house.broker_queues.breaks(BROKER)
+    found = client.get("/foo/queues/tasks/")
+    assert (found.status_code, found.get_json()["depth"]) == (200, None)
+    assert found.get_json()["consumers"] is None
+
+
+@pytest.mark.parametrize("path", ["/foo/queues/tasks", "/foo/queues/!/tasks/"])
+def test_forgetting_and_emptying(path: str, client: FlaskClient, house: World) -> None:
+    client.put("/foo/queues/tasks/")
+    house.broker_queues.holds(BROKER, "tasks", 3)
+    house.broker_queues.breaks(BROKER)
+    refused = client.delete(path, json={"purge": True})
+    assert (refused.status_code, error(refused)["code"]) == (503, "unavailable")
+    assert client.get("/foo/queues/").get_json() == ["tasks"]
+    house.broker_queues.mends(BROKER)
+    gone = client.delete(path + "?purge=1")
+    assert (gone.status_code, gone.get_json()) == (200, {"ok": "ok"})
+    assert house.broker_queues.purge(BROKER, "tasks") == 0
+    misspelt = client.delete("/foo/queues/tasks/?purg=1")
+    assert (misspelt.status_code, "'purge'" in error(misspelt)["hint"]) == (400, True)
 
 
 # Consumers

@@ -1,0 +1,105 @@
+"""Queues as their broker has them: how deep they are, and emptying them.
+
+Celery has no words for this, so a broker is asked in its own: RabbitMQ by
+AMQP, Redis for the lists that kombu keeps there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kombu import Connection
+
+from cyme_supd.domain.status import Depth
+from cyme_supd.errors import Conflict, Unavailable
+from cyme_supd.workers import pidbox
+
+#: For each step of asking for a depth. One that hangs does so at the first,
+#: and at worst once more when it is let go: together well under a second.
+DEPTH_TIMEOUT_S = 0.3
+#: On Redis a queue is a list for each priority in use, and the one that bears
+#: its name alone. Which ones are in use is a setting of whoever sends.
+PRIORITIES = range(1, 10)
+_NOT_FOUND = 404
+
+
+class BrokerQueues:
+    """Asks on a new connection each time: it is safe to share between threads."""
+
+    def depth(self, broker: str, queue: str) -> Depth | None:
+        conn = pidbox.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
+        try:
+            with _channel(conn) as channel:
+                return _speaker(conn).depth(channel, queue)
+        except pidbox.broken(conn):
+            return None
+
+    def purge(self, broker: str, queue: str) -> int:
+        conn = pidbox.connection(broker)
+        try:
+            with _channel(conn) as channel:
+                return _speaker(conn).purge(channel, queue)
+        except conn.channel_errors as exc:
+            raise Conflict(f"the broker does not let {queue!r} be emptied: {exc}") from exc
+        except pidbox.broken(conn) as exc:
+            raise Unavailable(f"the broker of {queue!r} does not answer: {exc}") from exc
+
+
+@contextmanager
+def _channel(conn: Connection) -> Iterator[Any]:
+    # Not by conn.channel(): that connects twice, with two seconds in between.
+    transport = conn.transport
+    connected = transport.establish_connection()
+    try:
+        yield transport.create_channel(connected)
+    finally:
+        transport.close_connection(connected)
+
+
+class _Amqp:
+    def depth(self, channel: Any, queue: str) -> Depth:
+        try:
+            found = channel.queue_declare(queue, passive=True)
+        except channel.connection.channel_errors as exc:
+            if not _is_missing(exc):
+                raise
+            return Depth(0, 0)
+        return Depth(found.message_count, found.consumer_count)
+
+    def purge(self, channel: Any, queue: str) -> int:
+        try:
+            return int(channel.queue_purge(queue))
+        except channel.connection.channel_errors as exc:
+            if not _is_missing(exc):
+                raise
+            return 0
+
+
+class _Redis:
+    def depth(self, channel: Any, queue: str) -> Depth:
+        with channel.client.pipeline(transaction=False) as pipe:
+            for key in _lists(channel, queue):
+                pipe.llen(key)
+            return Depth(sum(pipe.execute()), None)
+
+    def purge(self, channel: Any, queue: str) -> int:
+        # By trimming, which is refused for what is no list: a queue may be
+        # called like any other key that is there.
+        with channel.client.pipeline(transaction=True) as pipe:
+            for key in _lists(channel, queue):
+                pipe.llen(key).ltrim(key, 1, 0)
+            return sum(pipe.execute()[::2])
+
+
+def _speaker(conn: Connection) -> _Amqp | _Redis:
+    return _Amqp() if conn.transport.driver_type == "amqp" else _Redis()
+
+
+def _lists(channel: Any, queue: str) -> list[str]:
+    return [queue, *(f"{queue}{channel.sep}{priority}" for priority in PRIORITIES)]
+
+
+def _is_missing(exc: BaseException) -> bool:
+    return getattr(exc, "reply_code", None) == _NOT_FOUND

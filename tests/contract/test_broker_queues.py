@@ -1,0 +1,155 @@
+"""Queues at a broker: in memory, on RabbitMQ, on Valkey."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import psutil
+import pytest
+from kombu import Connection, Exchange, Producer, Queue
+
+from cyme_supd.domain.ports import BrokerQueues as Port
+from cyme_supd.domain.status import Depth
+from cyme_supd.errors import Conflict, Unavailable
+from cyme_supd.testing.brokers import MemoryBrokerQueues
+from cyme_supd.workers.depths import BrokerQueues
+
+AT_ONCE_S = 1.0
+NOWHERE = ("amqp://guest:guest@127.0.0.1:1//", "redis://127.0.0.1:1/0")
+
+
+@dataclass(frozen=True)
+class At:
+    """One of the ports, and a broker for it to look at."""
+
+    port: Port
+    broker: str
+    fill: Callable[[str, int], None]
+
+    @property
+    def tells_consumers(self) -> bool:
+        return not self.broker.startswith("redis")
+
+
+@pytest.fixture(params=["memory", "rabbitmq", "valkey"])
+def at(request: pytest.FixtureRequest) -> At:
+    if request.param == "memory":
+        memory = MemoryBrokerQueues()
+        return At(memory, "amqp://h//", lambda queue, n: memory.holds("amqp://h//", queue, n))
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return At(BrokerQueues(), url, lambda queue, n: publish(url, queue, n))
+
+
+@pytest.fixture
+def queue() -> str:
+    """Of a name that any queue may have."""
+    return f"a b/{uuid4().hex}.é"
+
+
+@pytest.fixture(autouse=True)
+def emptied(request: pytest.FixtureRequest, queue: str) -> Iterator[None]:
+    yield
+    if "rabbitmq_url" in request.fixturenames:
+        with Connection(request.getfixturevalue("rabbitmq_url")) as connection:
+            channel = connection.channel()
+            channel.queue_delete(queue)
+            channel.exchange_delete(queue)
+
+
+def publish(url: str, queue: str, n: int, **more: int) -> None:
+    declared = Queue(queue, Exchange(queue), queue)
+    with Connection(url) as connection:
+        producer = Producer(connection.channel())
+        for _ in range(n):
+            producer.publish({}, declare=[declared], exchange=queue, routing_key=queue, **more)
+
+
+def test_messages_that_wait_are_counted_and_dropped(at: At, queue: str) -> None:
+    at.fill(queue, 3)
+    consumers = 0 if at.tells_consumers else None
+    assert at.port.depth(at.broker, queue) == Depth(3, consumers)
+    assert at.port.purge(at.broker, queue) == 3
+    assert at.port.depth(at.broker, queue) == Depth(0, consumers)
+
+
+def test_what_is_not_there_is_empty(at: At, queue: str) -> None:
+    assert at.port.depth(at.broker, queue) == Depth(0, 0 if at.tells_consumers else None)
+    assert at.port.purge(at.broker, queue) == 0
+
+
+@pytest.mark.parametrize("broker", NOWHERE)
+def test_a_broker_that_is_down(at: At, queue: str, broker: str) -> None:
+    if isinstance(at.port, MemoryBrokerQueues):
+        at.port.breaks(broker)
+    assert at.port.depth(broker, queue) is None
+    with pytest.raises(Unavailable):
+        at.port.purge(broker, queue)
+
+
+def test_consumers_and_what_they_have_taken(rabbitmq_url: str, queue: str) -> None:
+    publish(rabbitmq_url, queue, 3)
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 2, False)
+        seen: list[object] = []
+        channel.basic_consume(queue, callback=seen.append)
+        while len(seen) < 2:
+            connection.drain_events(timeout=5)
+        assert BrokerQueues().depth(rabbitmq_url, queue) == Depth(1, 1)
+
+
+def test_a_queue_that_is_somebody_s_alone(rabbitmq_url: str, queue: str) -> None:
+    with Connection(rabbitmq_url) as connection:
+        connection.channel().queue_declare(queue, exclusive=True)
+        assert BrokerQueues().depth(rabbitmq_url, queue) is None
+        with pytest.raises(Conflict, match="RESOURCE_LOCKED"):
+            BrokerQueues().purge(rabbitmq_url, queue)
+
+
+@pytest.mark.parametrize("steps", [[0, 3, 6, 9], [0, 1, 2, 5], list(range(10))])
+def test_priorities_are_lists_of_their_own(valkey_url: str, queue: str, steps: list[int]) -> None:
+    options = {"priority_steps": steps, "queue_order_strategy": "priority"}
+    with Connection(valkey_url, transport_options=options) as connection:
+        producer = Producer(connection.channel())
+        for priority in range(10):
+            producer.publish(
+                {},
+                exchange=queue,
+                routing_key=queue,
+                declare=[Queue(queue, Exchange(queue), queue)],
+                priority=priority,
+            )
+    assert BrokerQueues().depth(valkey_url, queue) == Depth(10, None)
+    assert BrokerQueues().purge(valkey_url, queue) == 10
+    assert BrokerQueues().depth(valkey_url, queue) == Depth(0, None)
+
+
+def test_what_has_the_name_and_is_no_queue_stays(valkey_url: str, queue: str) -> None:
+    with Connection(valkey_url) as connection:
+        client = connection.default_channel.client
+        client.hset(queue, "of somebody", "else")
+        assert BrokerQueues().depth(valkey_url, queue) is None
+        with pytest.raises(Conflict, match="WRONGTYPE"):
+            BrokerQueues().purge(valkey_url, queue)
+        assert client.hget(queue, "of somebody") == b"else"
+
+
+def test_nothing_stays_connected(at: At, queue: str) -> None:
+    me = psutil.Process()
+    before = len(me.net_connections())
+    for broker in (at.broker, *NOWHERE):
+        at.port.depth(broker, queue)
+    assert len(me.net_connections()) == before
+
+
+@pytest.mark.parametrize("form", ["amqp://guest:guest@127.0.0.1:{}//", "redis://127.0.0.1:{}/0"])
+def test_a_broker_that_hangs_is_not_waited_for(form: str, queue: str) -> None:
+    # The kernel connects; nobody ever answers.
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        begun = time.monotonic()
+        assert BrokerQueues().depth(form.format(deaf.getsockname()[1]), queue) is None
+        assert time.monotonic() - begun < AT_ONCE_S
