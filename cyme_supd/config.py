@@ -22,6 +22,8 @@ DEFAULT_PORT = 8000
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_ROOT = "instances"
 DEFAULT_SUP_INTERVAL_S = 5.0
+#: A worker tries again after 2, 4, 6 ... 30 seconds.
+DEFAULT_WAIT_AFTER_BROKER_REVIVED_S = 35.0
 DEFAULT_NUMC = 2
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
@@ -48,6 +50,7 @@ class Config:
     has_httpd: bool = True
     numc: int = DEFAULT_NUMC
     sup_interval: float = DEFAULT_SUP_INTERVAL_S
+    wait_after_broker_revived: float = DEFAULT_WAIT_AFTER_BROKER_REVIVED_S
     loglevel: str = "INFO"
     logfile: str | None = None
     server_names: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ from cyme_supd.workers.results import Inboxes
 log = logging.getLogger("cyme_supd.branch")
 
 WATCH_EVERY_S = 5.0
+#: A broker that hangs is known to at most so much later than it could be.
+PULSE_EVERY_S = 2.0
 TRIM_EVERY_S = 60.0
 
 
@@ -77,7 +79,7 @@ class BranchProcess:
             beat=self.beats.beat,
             retire=self.beats.retire,
             on_use=self.inboxes.use,
-            pulse_interval_s=config.sup_interval,
+            pulse_interval_s=min(config.sup_interval, PULSE_EVERY_S),
         )
         self.reconciler = Reconciler(
             Surroundings(
@@ -92,6 +94,7 @@ class BranchProcess:
             launch_of=partial(_launch_of, config),
             broker=config.broker,
             max_starting=2 * (os.cpu_count() or 1),
+            reconnect_s=config.wait_after_broker_revived,
         )
 
     def run(self) -> None:

@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from cyme_supd.branch.actor import Actor
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
-from cyme_supd.domain.health import NAME_TAKEN, refused, status_of
+from cyme_supd.domain.health import (
+    NAME_TAKEN,
+    Patience,
+    may_be_reconnecting,
+    refused,
+    status_of,
+)
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.plan import Forget, is_answering, plan
 from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, View
@@ -25,6 +31,8 @@ log = logging.getLogger(__name__)
 SOON_S = 1.0
 #: How soon to look again at one that waits for its turn to start.
 TURN_S = 0.1
+#: How often workers are asked that have not answered since their broker is back.
+MISSING_S = 2.0
 #: A worker says by itself when it is ready; after this it is asked.
 ASK_AFTER_S = 2.0
 
@@ -47,7 +55,8 @@ class Reconciler:
     Level-triggered: what to do follows from what is, never from what
     happened, so a pass that was lost or repeated does no harm. *about* says
     what to store of the branch itself, *launch_of* how a worker is launched;
-    *broker* is listened to even where no worker uses it.
+    *broker* is listened to even where no worker uses it; *reconnect_s* is
+    what workers are given to reconnect when theirs is back.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Reconciler:
         launch_of: Callable[[Worker], Launch],
         broker: str,
         max_starting: int,
+        reconnect_s: float,
     ) -> None:
         self._store = around.store
         self._programs = around.programs
@@ -66,7 +76,7 @@ class Reconciler:
         self._clock = around.clock
         self._about = about
         self._branch = about().id
-        self._interval_s = about().sup_interval
+        self._patience = Patience(about().sup_interval, reconnect_s)
         self._launch_of = launch_of
         self._broker = broker
         self._brokers = {broker}
@@ -79,6 +89,8 @@ class Reconciler:
         # Every edit of what a worker inherits gives it a generation.
         self._wanted: dict[str, tuple[int, Launch]] = {}
         self._asked: dict[str, float] = {}
+        # Those that have not answered since their broker is back.
+        self._missing: set[str] = set()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """The body of the thread: a full pass every interval, others when asked."""
@@ -86,12 +98,19 @@ class Reconciler:
         while not stop.is_set():
             beat()
             work = self._queue.take(max(0.0, next_full - self._clock.monotonic()))
-            if work.is_full or self._clock.monotonic() >= next_full:
-                next_full = self._clock.monotonic() + self._interval_s
+            begun_at = self._clock.monotonic()
+            if work.is_full or begun_at >= next_full:
                 work = Work(is_full=True)
             if not self._survive(work):
                 stop.wait(SOON_S)
                 next_full = self._clock.monotonic()
+            elif work.is_full:
+                next_full = begun_at + self._until_next_full()
+
+    def _until_next_full(self) -> float:
+        """One question reaches all of them, however many there are."""
+        interval_s = self._patience.interval_s
+        return min(MISSING_S, interval_s) if self._missing else interval_s
 
     def _survive(self, work: Work) -> bool:
         """One pass; False where it could not be finished."""
@@ -185,8 +204,9 @@ class Reconciler:
         if seen.answer is not None and seen.answer.refused and seen.commanded_at is None:
             self._actor.told(worker.name)
         self._follow_up(worker, seen)
+        self._note_missing(worker, seen)
         before = self._statuses.get(worker.name)
-        return status_of(worker, wanted, seen, before, self._interval_s, self._clock.now())
+        return status_of(worker, wanted, seen, before, self._patience, self._clock.now())
 
     def _observe(self, worker: Worker, process: Process | None) -> Observation:
         pid = process.pid if process else None
@@ -211,8 +231,21 @@ class Reconciler:
             return
         if seen.now - self._asked.setdefault(name, seen.now) >= ASK_AFTER_S:
             self._asked[name] = seen.now
-            self._remote.ask([worker])
+            if seen.pulse.is_well is not False:
+                self._remote.ask([worker])
         self._queue.put_later(name, SOON_S)
+
+    def _note_missing(self, worker: Worker, seen: Observation) -> None:
+        """Remember it while it may be reconnecting and has not answered yet."""
+        if (
+            seen.answer is not None
+            and is_answering(seen)
+            and seen.answer.at < seen.pulse.since
+            and may_be_reconnecting(seen, self._patience)
+        ):
+            self._missing.add(worker.name)
+        else:
+            self._missing.discard(worker.name)
 
     def _write(self, changed: list[Status], gone: list[str]) -> None:
         if not changed and not gone:
@@ -226,6 +259,7 @@ class Reconciler:
         for name in gone:
             self._statuses.pop(name, None)
             self._wanted.pop(name, None)
+            self._missing.discard(name)
             log.info("%s: forgotten", name)
 
 

@@ -18,6 +18,7 @@ from cyme_supd.config import (
     DEFAULT_PORT,
     DEFAULT_ROOT,
     DEFAULT_SUP_INTERVAL_S,
+    DEFAULT_WAIT_AFTER_BROKER_REVIVED_S,
     LOGLEVELS,
     Config,
     is_loopback,
@@ -82,6 +83,13 @@ def check_exposure(host: str, is_insecure: bool) -> None:
     help="Seconds between full passes of the reconciler.",
 )
 @click.option(
+    "--wait-after-broker-revived",
+    type=click.FloatRange(0, 3600),
+    default=DEFAULT_WAIT_AFTER_BROKER_REVIVED_S,
+    show_default=True,
+    help="Seconds that workers have to reconnect when their broker is back.",
+)
+@click.option(
     "--without-httpd", "--without-http", is_flag=True, help="Leave the HTTP interface out."
 )
 @click.option(
@@ -136,6 +144,7 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "has_httpd": not options["without_httpd"],
         "numc": options["numc"],
         "sup_interval": options["sup_interval"],
+        "wait_after_broker_revived": options["wait_after_broker_revived"],
         "loglevel": options["loglevel"].upper(),
         "logfile": os.path.abspath(logfile) if logfile else None,
         "server_names": tuple(options["server_name"]),

@@ -26,6 +26,15 @@ SILENT_INTERVALS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """``interval_s`` lies between two looks at a worker; ``reconnect_s`` is
+    what it is given to reconnect, counted from the return of its broker."""
+
+    interval_s: float
+    reconnect_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A condition before it is known since when; ``status`` None is "not known"."""
 
@@ -40,11 +49,11 @@ def status_of(
     wanted: Launch,
     seen: Observation,
     before: Status | None,
-    interval_s: float,
+    patience: Patience,
     at: datetime,
 ) -> Status:
     """What to store of *worker*; *before* is what is stored, *at* the wall clock."""
-    ready = readiness(worker, wanted, seen, interval_s)
+    ready = readiness(worker, wanted, seen, patience)
     process = seen.process
     is_known = ready.status is True and seen.answer is not None
     verdicts = [ready, *crash_loop(seen), *quarantine(worker, seen)]
@@ -90,24 +99,46 @@ def refused(
     return Status(worker.name, worker.instance.generation, ready=False, conditions=conditions)
 
 
-def readiness(worker: Worker, wanted: Launch, seen: Observation, interval_s: float) -> Verdict:
+def is_silent(seen: Observation, patience: Patience) -> bool:
+    """Whether the process that runs has answered before, and not for a while."""
+    return (
+        is_answering(seen)
+        and seen.answer is not None
+        and seen.now - seen.answer.at > SILENT_INTERVALS * patience.interval_s
+    )
+
+
+def may_be_reconnecting(seen: Observation, patience: Patience) -> bool:
+    """Whether its broker is back for so short a time that silence says nothing.
+
+    A worker waits longer and longer between its attempts to reconnect.
+    """
+    return seen.pulse.is_well is True and seen.now - seen.pulse.since < patience.reconnect_s
+
+
+def readiness(worker: Worker, wanted: Launch, seen: Observation, patience: Patience) -> Verdict:
     """Whether the worker that should run does, and answers."""
     process = seen.process
     if process is None or not process.state.is_up:
         return _not_up(worker, seen)
     if is_outdated(wanted, process, seen.running):
         return Verdict("Ready", False, "Restarting", "it is replaced for a change")
-    if is_answering(seen) and seen.answer is not None:
-        age = seen.now - seen.answer.at
-        if age <= SILENT_INTERVALS * interval_s:
-            return Verdict("Ready", True, "Answering")
-        if seen.pulse.is_well:
-            return Verdict("Ready", None, "Silent", "it has stopped answering")
+    if is_answering(seen) and not is_silent(seen, patience):
+        return Verdict("Ready", True, "Answering")
     if seen.pulse.is_well is False:
         return Verdict("Ready", None, "BrokerDown", "its broker does not answer")
-    if seen.answer is not None and is_answering(seen):
-        return Verdict("Ready", None, "Silent", "its broker is being asked")
+    if is_answering(seen):
+        return _silence(seen, patience)
     return Verdict("Ready", False, "Starting", "it has not answered yet")
+
+
+def _silence(seen: Observation, patience: Patience) -> Verdict:
+    if seen.pulse.is_well is None:
+        return Verdict("Ready", None, "Silent", "its broker is being asked")
+    if may_be_reconnecting(seen, patience):
+        message = f"its broker is back; it may need {patience.reconnect_s:g} s to reconnect"
+        return Verdict("Ready", None, "Reconnecting", message)
+    return Verdict("Ready", None, "Silent", "it has stopped answering")
 
 
 def _not_up(worker: Worker, seen: Observation) -> Verdict:

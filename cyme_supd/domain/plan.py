@@ -129,6 +129,9 @@ def _run(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...
         return ()
     if _has_other_declarations(worker, seen.answer):
         return (Stop(worker.name, "the declaration of a queue has changed"),)
+    if seen.pulse.is_well is False:
+        # A command would be lost, or arrive when it is no longer wanted.
+        return ()
     if seen.commanded_at is not None and seen.answer.at <= seen.commanded_at:
         # Told already; this answer is from before.
         return ()

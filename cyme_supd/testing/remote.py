@@ -26,6 +26,7 @@ class FakeRemoteControl:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._begun_at = clock.monotonic()
         self._answers: dict[str, Answer] = {}
         self._pulses: dict[str, Pulse] = {}
         self.brokers: frozenset[str] = frozenset()
@@ -38,7 +39,7 @@ class FakeRemoteControl:
         return self._answers.get(worker.nodename)
 
     def pulse(self, broker: str) -> Pulse:
-        return self._pulses.get(broker, Pulse(True, self._clock.monotonic()))
+        return self._pulses.get(broker, Pulse(True, self._begun_at))
 
     def ask(self, workers: Sequence[Worker]) -> None:
         self.asked.extend(worker.nodename for worker in workers)

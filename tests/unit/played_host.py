@@ -13,7 +13,7 @@ from cyme_supd.testing.launches import MemoryLaunches
 from cyme_supd.testing.programs import FakePrograms
 from cyme_supd.testing.remote import FakeRemoteControl
 from cyme_supd.testing.store import MemoryStore
-from tests.unit.values import AT, BROKER, INTERVAL_S, the_launch
+from tests.unit.values import AT, BROKER, INTERVAL_S, RECONNECT_S, the_launch
 
 
 class Host:
@@ -34,6 +34,7 @@ class Host:
             launch_of=the_launch,
             broker=BROKER,
             max_starting=max_starting,
+            reconnect_s=RECONNECT_S,
         )
         with self.store.writing() as tx:
             tx.add_app(App("foo", AT))

@@ -87,6 +87,7 @@ def test_defaults(run: Run) -> None:
         "has_httpd": True,
         "numc": 2,
         "sup_interval": 5.0,
+        "wait_after_broker_revived": 35.0,
         "loglevel": "INFO",
         "logfile": None,
         "server_names": (),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from cyme_supd.domain.health import readiness, status_of
+from cyme_supd.domain.health import Patience, may_be_reconnecting, readiness, status_of
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import (
     Answer,
@@ -18,19 +18,29 @@ from cyme_supd.domain.status import (
     Status,
 )
 from cyme_supd.testing.remote import declared
-from tests.unit.values import AT, INTERVAL_S, NOW, a_worker, converged, seen, the_launch
+from tests.unit.values import (
+    AT,
+    INTERVAL_S,
+    NOW,
+    RECONNECT_S,
+    a_worker,
+    converged,
+    seen,
+    the_launch,
+)
 
 S = ProcessState
+PATIENCE = Patience(INTERVAL_S, RECONNECT_S)
 NO_PULSE = Pulse(False, 0.0, "refused")
 
 
 def verdict(worker: Worker, observation: Observation) -> tuple[bool | None, str]:
-    ready = readiness(worker, the_launch(worker), observation, INTERVAL_S)
+    ready = readiness(worker, the_launch(worker), observation, PATIENCE)
     return ready.status, ready.reason
 
 
 def status(worker: Worker, observation: Observation, before: Status | None = None) -> Status:
-    return status_of(worker, the_launch(worker), observation, before, INTERVAL_S, AT)
+    return status_of(worker, the_launch(worker), observation, before, PATIENCE, AT)
 
 
 def answered(worker: Worker, seconds_ago: float, pid: int = 100) -> Answer:
@@ -56,6 +66,38 @@ def test_silence_is_not_known_and_not_dead() -> None:
     late = converged(worker, answer=answered(worker, 4 * INTERVAL_S))
 
     assert verdict(worker, late) == (None, "Silent")
+
+
+@pytest.mark.parametrize(
+    ("pulse", "is_spared"),
+    [
+        (Pulse(True, NOW), True),
+        (Pulse(True, NOW - RECONNECT_S + 0.1), True),
+        (Pulse(True, NOW - RECONNECT_S), False),
+        (Pulse(False, NOW), False),
+        (Pulse(None, NOW), False),
+    ],
+)
+def test_a_broker_that_is_just_back_excuses_silence(pulse: Pulse, is_spared: bool) -> None:
+    worker = a_worker()
+    late = converged(worker, answer=answered(worker, 99), pulse=pulse)
+
+    assert may_be_reconnecting(late, PATIENCE) is is_spared
+    assert (verdict(worker, late) == (None, "Reconnecting")) is is_spared
+
+
+def test_one_that_answers_is_ready_however_short_its_broker_is_back() -> None:
+    back = converged(a_worker(), pulse=Pulse(True, NOW))
+
+    assert verdict(a_worker(), back) == (True, "Answering")
+
+
+def test_it_says_how_long_it_may_take() -> None:
+    worker = a_worker()
+    late = converged(worker, answer=answered(worker, 99), pulse=Pulse(True, NOW))
+
+    message = readiness(worker, the_launch(worker), late, PATIENCE).message
+    assert message == "its broker is back; it may need 35 s to reconnect"
 
 
 def test_without_its_broker_nobody_knows() -> None:

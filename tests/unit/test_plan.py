@@ -23,7 +23,7 @@ from cyme_supd.domain.plan import (
     plan,
 )
 from cyme_supd.domain.spec import POOLS, Queue, Worker
-from cyme_supd.domain.status import Answer, Observation, ProcessState, Running
+from cyme_supd.domain.status import Answer, Observation, ProcessState, Pulse, Running
 from cyme_supd.testing.remote import declared
 from tests.unit.values import AT, NOW, a_worker, an_app, converged, seen, the_launch
 
@@ -122,6 +122,23 @@ def test_limits_are_told_once_until_a_newer_answer_comes() -> None:
 
     assert kinds(worker, told) == []
     assert kinds(worker, replace(told, answer=replace(stale, at=NOW))) == [Autoscale]
+
+
+def test_nothing_is_told_while_the_broker_has_no_pulse() -> None:
+    worker = replace(a_worker(max_concurrency=4, queues=("tasks",)), queues=(TASKS,))
+    stale = Answer(at=NOW, pid=100, autoscale=(1, 1), queues={"dq.w1": "", "other": ""})
+    known = converged(worker, answer=stale, written=the_launch(worker).digest)
+
+    assert kinds(worker, known) == [Autoscale, Consume, Cancel]
+    assert kinds(worker, replace(known, pulse=Pulse(False, NOW, "refused"))) == []
+
+
+def test_what_runs_is_still_started_and_stopped_without_a_pulse() -> None:
+    down = Pulse(False, NOW, "refused")
+
+    assert kinds(a_worker(), seen(a_worker(), S.EXITED, pulse=down)) == [Start]
+    disabled = a_worker(is_enabled=False)
+    assert kinds(disabled, converged(disabled, pulse=down)) == [Stop]
 
 
 def test_limits_are_not_told_to_a_process_that_is_gone() -> None:

@@ -22,6 +22,7 @@ AT = datetime(2011, 8, 15, 22, 6, 43, tzinfo=UTC)
 BROKER = "redis://:secret@127.0.0.1:7000/0"
 NOW = 1000.0
 INTERVAL_S = 5.0
+RECONNECT_S = 35.0
 
 
 def an_app(**changes: Any) -> App:
