@@ -142,7 +142,7 @@ class RemoteControl(Protocol):
     """The workers, as they can be reached through their brokers.
 
     Nothing here waits for a worker: questions go out, answers are there
-    when one looks again.
+    when one looks again. What is put to a broker without a pulse is lost.
     """
 
     def answer(self, worker: Worker) -> Answer | None: ...
@@ -160,10 +160,16 @@ class RemoteControl(Protocol):
     def cancel(self, worker: Worker, queues: Sequence[str]) -> None: ...
 
     def forget(self, worker: Worker) -> None:
-        """Drop its answers: the process they came from is gone."""
+        """Drop its answers: the process they came from is gone.
+
+        What was to be dropped of it, and is not yet, stays: another may start.
+        """
 
     def drop_queue(self, worker: Worker) -> None:
-        """Delete the worker's own queue, unless somebody uses it or something is in it."""
+        """Delete the worker's own queue, unless somebody uses it or something is in it.
+
+        When its broker is back, if that has no pulse.
+        """
 
     def use(self, brokers: Iterable[str]) -> None:
         """Listen at exactly these brokers from now on."""

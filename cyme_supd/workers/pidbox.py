@@ -8,7 +8,8 @@ and a question is one message.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from kombu.pidbox import Mailbox
 from cyme_supd.clock import Clock
 from cyme_supd.domain.spec import Worker
 from cyme_supd.errors import Unavailable
+from cyme_supd.workers import bounded
 
 #: The control exchange of Celery; workers of ours all use this one.
 NAMESPACE = "celery"
@@ -97,11 +99,12 @@ def ask(
     destination: Sequence[str] | str,
     address: str,
     expires_at: float,
+    exchange: str = REPLY_EXCHANGE.name,
 ) -> None:
     """Put *command* to the workers named, or to those that match a pattern.
 
-    Answers go to *address*, with the command's name as their ticket.
-    *expires_at* is epoch seconds.
+    Answers go to *address* at *exchange*, with the command's name as their
+    ticket. *expires_at* is epoch seconds.
     """
     pattern = destination if isinstance(destination, str) else None
     producer.publish(
@@ -112,7 +115,7 @@ def ask(
             "pattern": pattern,
             "matcher": None if pattern is None else "glob",
             "ticket": command,
-            "reply_to": {"exchange": REPLY_EXCHANGE.name, "routing_key": address},
+            "reply_to": {"exchange": exchange, "routing_key": address},
         },
         exchange=CONTROL_EXCHANGE,
         declare=[CONTROL_EXCHANGE],
@@ -132,13 +135,17 @@ class WorkerQuestions:
         """Celery's stats of the worker; ``Unavailable`` when it does not say."""
         conn = connection(worker.broker)
         try:
-            return self._stats(conn, worker.nodename, timeout_s)
+            bounded.connect(conn)
+            stats = self._stats(conn, worker.nodename, timeout_s)
         except broken(conn) as exc:
+            bounded.let_go(conn)
             raise Unavailable(f"{worker.nodename} did not answer: {exc}") from exc
-        finally:
-            conn.release()
+        bounded.let_go(conn)
+        if stats is None:
+            raise Unavailable(f"{worker.nodename} did not answer within {timeout_s:g} s")
+        return stats
 
-    def _stats(self, conn: Connection, nodename: str, timeout_s: float) -> dict[str, object]:
+    def _stats(self, conn: Connection, nodename: str, timeout_s: float) -> dict[str, object] | None:
         deadline = self._clock.monotonic() + timeout_s
         address = f"cyme-ask-{uuid4().hex}"
         answers: list[dict[str, object]] = []
@@ -147,24 +154,21 @@ class WorkerQuestions:
             if isinstance(body, dict) and isinstance(body.get(nodename), dict):
                 answers.append(body[nodename])
 
-        conn.connect()
         channel = conn.channel()
-        consumer = Consumer(
-            channel,
-            [reply_queue(address)],
-            callbacks=[receive],
-            no_ack=True,
-            accept=["json"],
-        )
-        with consumer:
-            expires_at = self._clock.now().timestamp() + timeout_s
-            ask(Producer(channel), "stats", {}, [nodename], address, expires_at)
-            while not answers:
-                left = deadline - self._clock.monotonic()
-                if left <= 0:
-                    raise Unavailable(f"{nodename} did not answer within {timeout_s:g} s")
-                try:
-                    conn.drain_events(timeout=left)
-                except TimeoutError:
-                    continue
+        _answers_at(address, channel, receive).consume()
+        expires_at = self._clock.now().timestamp() + timeout_s
+        # By the queue's name alone: on Redis a binding would outlive whoever
+        # is killed, or loses the broker, before it can take it away.
+        ask(Producer(channel), "stats", {}, [nodename], address, expires_at, exchange="")
+        while not answers:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return None
+            with suppress(TimeoutError):
+                conn.drain_events(timeout=left)
         return answers[0]
+
+
+def _answers_at(address: str, channel: Any, receive: Callable[[Any, Any], None]) -> Consumer:
+    queue = Queue(address, durable=False, auto_delete=True, expires=REPLY_QUEUE_EXPIRES_S)
+    return Consumer(channel, [queue], callbacks=[receive], no_ack=True, accept=["json"])

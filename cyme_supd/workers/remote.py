@@ -58,6 +58,9 @@ class Collectors:
 
     def forget(self, worker: Worker) -> None:
         self._table.forget(worker.nodename)
+        collector = self._collectors.get(worker.broker)
+        if collector is not None:
+            collector.keep(direct_queue(worker.name))
 
     def pulse(self, broker: str) -> Pulse:
         collector = self._collectors.get(broker)

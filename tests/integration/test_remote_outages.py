@@ -1,0 +1,168 @@
+"""Remote control while its broker is away, hangs, or loses one connection only."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from kombu import Connection
+
+from cyme_supd.clock import SystemClock
+from cyme_supd.errors import Unavailable
+from cyme_supd.workers import bounded, pidbox
+from cyme_supd.workers.pidbox import WorkerQuestions
+from tests.integration.test_remote import Heard, a_worker_at
+from tests.support import eventually
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    heard = Heard()
+    yield heard
+    heard.collectors.stop()
+    eventually(lambda: not heard.beats & {thread.name for thread in threading.enumerate()}, 30)
+
+
+@contextmanager
+def frozen(url: str) -> Iterator[None]:
+    pid = listener(url)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def listener(url: str) -> int:
+    """The process that listens at the address in *url*."""
+    port = int(url.rsplit(":", 1)[1].partition("/")[0])
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+            assert connection.pid is not None
+            return int(connection.pid)
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def is_well(heard: Heard, url: str) -> bool | None:
+    return heard.collectors.pulse(url).is_well
+
+
+@pytest.mark.parametrize("thread", ["asker", "collector"])
+def test_the_pulse_comes_back_whichever_thread_lost_its_connection(
+    thread: str, heard: Heard, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Connection] = {}
+
+    def connect(conn: Connection) -> None:
+        real(conn)
+        made[threading.current_thread().name.partition(":")[0]] = conn
+
+    real = bounded.connect
+    monkeypatch.setattr(bounded, "connect", connect)
+    heard.collectors.use([rabbitmq_url])
+    eventually(lambda: is_well(heard, rabbitmq_url))
+
+    made[thread].connection.transport.sock.shutdown(socket.SHUT_RDWR)
+
+    eventually(lambda: heard.pulses == 3 and is_well(heard, rabbitmq_url))
+
+
+def test_what_was_asked_meanwhile_is_not_asked_when_it_is_back(
+    heard: Heard, valkey_url: str
+) -> None:
+    worker = a_worker_at(valkey_url)
+    heard.collectors.use([valkey_url])
+    eventually(lambda: is_well(heard, valkey_url))
+    with redis.Redis.from_url(valkey_url) as server, server.pubsub() as ears:
+        ears.psubscribe("*celery.pidbox*")
+        eventually(lambda: ears.get_message() is not None)
+        with frozen(valkey_url):
+            eventually(lambda: is_well(heard, valkey_url) is False, 20)
+            for limit in range(50):
+                heard.collectors.autoscale([worker], limit, 0)
+                heard.collectors.ask_all()
+        eventually(lambda: is_well(heard, valkey_url), 20)
+        heard.collectors.autoscale([worker], 99, 0)
+        methods: list[bytes] = []
+
+        def is_last_heard() -> bool:
+            while message := ears.get_message():
+                methods.append(base64.b64decode(json.loads(message["data"])["body"]))
+            return any(b"99" in each for each in methods)
+
+        eventually(is_last_heard)
+    # The question of the collector that is back, and what was put after that.
+    assert len(methods) <= 5
+
+
+def test_both_threads_show_signs_of_life_while_it_hangs(heard: Heard, valkey_url: str) -> None:
+    heard.collectors.use([valkey_url])
+    eventually(lambda: is_well(heard, valkey_url))
+    names = set(heard.beats)
+    with frozen(valkey_url):
+        eventually(lambda: is_well(heard, valkey_url) is False, 20)
+        for _ in range(2):
+            heard.beats.clear()
+            eventually(lambda: heard.beats == names, 20)
+
+
+def test_a_queue_to_drop_is_dropped_when_it_is_back_unless_it_is_used_again(
+    heard: Heard, valkey_url: str
+) -> None:
+    gone, again = a_worker_at(valkey_url, name="gone"), a_worker_at(valkey_url, name="again")
+    with Connection(valkey_url) as connection:
+        for worker in (gone, again):
+            connection.SimpleQueue(f"dq.{worker.name}").close()
+    heard.collectors.use([valkey_url])
+    eventually(lambda: is_well(heard, valkey_url))
+    with frozen(valkey_url):
+        eventually(lambda: is_well(heard, valkey_url) is False, 20)
+        heard.collectors.drop_queue(gone)
+        heard.collectors.drop_queue(again)
+        heard.collectors.forget(again)
+
+    with redis.Redis.from_url(valkey_url) as server:
+        eventually(lambda: not server.exists("_kombu.binding.dq.gone"), 20)
+        assert server.exists("_kombu.binding.dq.again")
+
+
+def test_a_question_to_one_that_hangs_ends_and_leaves_nothing(valkey_url: str) -> None:
+    questions = WorkerQuestions(SystemClock())
+    with redis.Redis.from_url(valkey_url) as server:
+        before = set(server.keys())
+        with frozen(valkey_url):
+            begun = time.monotonic()
+            with pytest.raises(Unavailable):
+                questions.stats(a_worker_at(valkey_url), 1)
+            assert time.monotonic() - begun < 15
+        with pytest.raises(Unavailable):
+            questions.stats(a_worker_at(valkey_url), 0.3)
+        assert set(server.keys()) <= before | {b"_kombu.binding.celery.pidbox"}
+
+
+def test_a_resolver_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        released.wait()
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        for url in ("redis://nowhere.example:6379/0", "amqp://guest:guest@nowhere.example//"):
+            with pytest.raises(TimeoutError, match=r"within 0\.2 s"):
+                bounded.connect(pidbox.connection(url), within_s=0.2)
+    finally:
+        released.set()
+    eventually(lambda: not any("connect" in each.name for each in threading.enumerate()))
