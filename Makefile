@@ -14,7 +14,7 @@ IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench wheel clean
+.PHONY: help run test faults check format bench wheel clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -25,6 +25,9 @@ run: $(VENV)/.installed ## a branch on :8000 with its root in instances/; ARGS f
 
 test: $(VENV)/.installed-dev ## every test; brings up the services it needs
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/.installed-dev ## the outages that take minutes; make test leaves them out
+	$(BIN)/python -m pytest -m faults $(ARGS)
 
 check: $(VENV)/.installed-dev ## formatter, linter, types, import directions
 	$(BIN)/ruff format --check .

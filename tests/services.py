@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -66,6 +67,21 @@ class RabbitMQ:
         )
         return done.returncode == 0
 
+    def names(self, kind: str) -> list[str]:
+        """Of all ``queues`` or ``exchanges`` in the virtual host ``/``."""
+        program = shutil.which("rabbitmqctl", path=self.tools or None)
+        assert program is not None
+        done = subprocess.run(
+            [program, "--quiet", f"list_{kind}", "name", "--no-table-headers"],
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
     @contextmanager
     def vhost(self) -> Iterator[str]:
         """The URL of a virtual host that is nobody else's.
@@ -104,14 +120,52 @@ def rabbitmq(directory: Path) -> Iterator[RabbitMQ]:
 @contextmanager
 def private_rabbitmq(server: str, directory: Path) -> Iterator[RabbitMQ]:
     """*server*, with everything it writes in *directory*, on ports of its own."""
-    port, environment = free_port(), _rabbitmq_environment(directory)
-    with ExitStack() as stack:
-        epmd = stack.enter_context(_started([_epmd()], directory / "epmd.out", environment))
+    with rabbitmq_to_kill(server, directory) as own:
+        yield own.broker
+
+
+class OwnRabbitMQ:
+    """A RabbitMQ that can be killed and started again, with what it had stored."""
+
+    def __init__(self, server: str, directory: Path, environment: Mapping[str, str]) -> None:
+        self._command = [server]
+        self._directory = directory
+        self._running = ExitStack()
+        self.process: subprocess.Popen[bytes] | None = None
+        tools = f"{Path(server).parent}:{os.environ['PATH']}"
+        self.broker = RabbitMQ(int(environment["RABBITMQ_NODE_PORT"]), tools, environment)
+
+    def start(self) -> None:
+        """Come back when it lets clients in."""
+        output = self._directory / "rabbitmq.out"
+        started = _started(self._command, output, self.broker.environment)
+        self.process = self._running.enter_context(started)
+        up = partial(lets_guest_in, self.broker.port)
+        _wait_until(up, self.process, self._directory, RABBITMQ_BOOT_S)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self._running.close()
+
+    def end(self) -> None:
+        self._running.close()
+
+
+@contextmanager
+def rabbitmq_to_kill(server: str | None, directory: Path) -> Iterator[OwnRabbitMQ]:
+    """Like :func:`private_rabbitmq`; None is the *server* that is installed."""
+    server = server or _find(RABBITMQ_SERVERS) or _install("rabbitmq-server", RABBITMQ_SERVERS)
+    environment = _rabbitmq_environment(directory)
+    environment["RABBITMQ_NODE_PORT"] = str(free_port())
+    with _started([_epmd()], directory / "epmd.out", environment) as epmd:
         _wait_until(lambda: _listens(int(environment["ERL_EPMD_PORT"])), epmd, directory, 10.0)
-        environment["RABBITMQ_NODE_PORT"] = str(port)
-        broker = stack.enter_context(_started([server], directory / "rabbitmq.out", environment))
-        _wait_until(lambda: lets_guest_in(port), broker, directory, RABBITMQ_BOOT_S)
-        yield RabbitMQ(port, f"{Path(server).parent}:{os.environ['PATH']}", environment)
+        own = OwnRabbitMQ(server, directory, environment)
+        try:
+            own.start()
+            yield own
+        finally:
+            own.end()
 
 
 def lets_guest_in(port: int) -> bool:

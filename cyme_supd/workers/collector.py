@@ -174,9 +174,14 @@ class Collector:
             go_on()
             # Only here: what came back while this process slept is read first.
             with contextlib.suppress(TimeoutError):
-                conn.drain_events(timeout=DRAIN_S)
+                conn.drain_events(timeout=self._patience())
                 continue
             self._watch.check_late()
+
+    def _patience(self) -> float:
+        late_s = self._watch.until_late()
+        # Never none: that much is read first of what lies there.
+        return DRAIN_S if late_s is None else min(DRAIN_S, max(0.01, late_s))
 
     def _on_own(self, body: Any, _message: Any) -> None:
         self._watch.came_back(body)

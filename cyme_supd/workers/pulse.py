@@ -80,6 +80,13 @@ class PulseWatch:
             log.warning("broker %s: does not answer (%s)", self._broker, reason)
             self._on_change()
 
+    def until_late(self) -> float | None:
+        """Seconds until there is something to check; ``None`` while nothing is out."""
+        with self._lock:
+            if self._sent_at is None:
+                return None
+            return max(0.0, self._sent_at + LATE_S - self._clock.monotonic())
+
     def check_late(self) -> None:
         """Take the broker for lost when a message has been out for too long."""
         with self._lock:

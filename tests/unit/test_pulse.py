@@ -41,6 +41,7 @@ def test_a_message_that_is_late_is_a_loss_and_its_connections_are_suspect(
     watch.came_back(watch.sending())
     watch.sending()
     clock.advance(LATE_S - 0.1)
+    assert watch.until_late() == pytest.approx(0.1)
     watch.check_late()
     watch.check_connection(before)
     # A second one does not excuse the first.
@@ -49,6 +50,7 @@ def test_a_message_that_is_late_is_a_loss_and_its_connections_are_suspect(
     watch.check_late()
 
     assert changes == [True, False]
+    assert watch.until_late() is None
     assert watch.pulse.since == clock.monotonic()
     with pytest.raises(Lost):
         watch.check_connection(before)
