@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import queue
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,8 @@ from typing import Any
 from kombu import Connection, Producer
 
 from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.workers.bounded import let_go
 from cyme_supd.workers.pidbox import broken
-
-log = logging.getLogger(__name__)
 
 #: AMQP's code for a message that no queue took.
 NO_ROUTE = 312
@@ -71,13 +69,13 @@ class Outgoing:
         try:
             yield connection.default_channel
         finally:
-            close(connection)
+            let_go(connection)
 
     def close(self) -> None:
         """Drop the connections that are idle."""
         with contextlib.suppress(queue.Empty):
             while True:
-                close(self._idle.get_nowait()[0])
+                let_go(self._idle.get_nowait()[0])
 
     @contextlib.contextmanager
     def _producer(self) -> Iterator[Producer]:
@@ -87,7 +85,7 @@ class Outgoing:
             yield producer
         except BaseException as exc:
             # Never used again: an answer may still be on its way.
-            close(connection)
+            let_go(connection)
             if not isinstance(exc, broken(connection)):
                 raise
             self.close()
@@ -116,7 +114,7 @@ class Outgoing:
                 channel.tx_select()
             return connection, Producer(channel)
         except broken(connection) as exc:
-            close(connection)
+            let_go(connection)
             raise Unavailable(f"the broker is not to be had: {exc}", "ask again") from exc
 
     def _options(self) -> dict[str, Any]:
@@ -161,16 +159,3 @@ def as_json(value: Any) -> bytes:
 
 def _is_amqp(connection: Connection) -> bool:
     return bool(connection.transport.driver_type == "amqp")
-
-
-def close(connection: Connection) -> None:
-    """Let go of it, whatever state it is in; waits for nobody."""
-    try:
-        if _is_amqp(connection):
-            # Without saying farewell: one that hangs would not answer.
-            connection.collect()
-        else:
-            connection.release()
-    except Exception as exc:
-        # What is being closed may be broken already.
-        log.debug("closing a connection: %r", exc)

@@ -19,9 +19,8 @@ from cyme_supd.clock import Clock
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.task import Task, TaskState, results_queue
 from cyme_supd.errors import CymeError
-from cyme_supd.workers import pidbox, reports
+from cyme_supd.workers import bounded, pidbox, reports
 from cyme_supd.workers.boot import cyme_unacked
-from cyme_supd.workers.outgoing import close
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ class _Inbox:
             self._waiting.clear()
             connection = pidbox.connection(self._url, **self._options())
             try:
-                connection.connect()
+                bounded.connect(connection)
                 failures = 0
                 self._listen(connection)
             except pidbox.broken(connection) as exc:
@@ -117,7 +116,7 @@ class _Inbox:
                 self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
             finally:
-                close(connection)
+                bounded.let_go(connection)
 
     def _options(self) -> dict[str, Any]:
         return cyme_unacked.options(self._queue) if self._url.startswith("redis") else {}
