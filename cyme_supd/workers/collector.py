@@ -19,6 +19,7 @@ from cyme_supd.clock import Clock
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.status import Pulse
 from cyme_supd.workers import bounded, pidbox
+from cyme_supd.workers.boot import cyme_unacked
 from cyme_supd.workers.pulse import PulseWatch
 from cyme_supd.workers.table import Table
 from cyme_supd.workers.wishes import Drop, Question, Wishes
@@ -95,12 +96,12 @@ class Collector:
         if self.pulse.is_well is not False:
             self._wishes.expect(node)
 
-    def drop(self, name: str) -> None:
-        """Have the queue *name* deleted, unless it is in use or not empty.
+    def drop(self, wish: Drop) -> None:
+        """Have a queue deleted, unless it is in use or not empty.
 
         When the broker is back if it is down.
         """
-        self._wishes.drop(name)
+        self._wishes.drop(wish)
 
     def keep(self, name: str) -> None:
         """The queue *name* is about to be used: one that is yet to be dropped stays."""
@@ -232,8 +233,22 @@ class Collector:
         if isinstance(wish, Question):
             self._put_question(producer, wish)
         elif isinstance(wish, Drop) and self._wishes.is_wanted(wish):
+            self._give_back(wish)
             _delete(conn, wish.queue)
             self._wishes.keep(wish.queue)
+
+    def _give_back(self, wish: Drop) -> None:
+        """What a worker that was killed had taken is for others: it does not come again."""
+        if not self.url.startswith("redis"):
+            return
+        conn = pidbox.connection(self.url, **cyme_unacked.options(wish.node))
+        try:
+            bounded.connect(conn)
+            count = cyme_unacked.give_back(conn, dict(wish.exchanges))
+        finally:
+            bounded.let_go(conn)
+        if count:
+            log.info("%d messages that %s had taken go back to their queues", count, wish.node)
 
     def _put_question(self, producer: Producer, question: Question) -> None:
         expires_at = self._clock.now().timestamp() + pidbox.QUESTION_EXPIRES_S

@@ -13,6 +13,7 @@ from cyme_supd.domain.status import Answer, Pulse
 from cyme_supd.workers import pidbox
 from cyme_supd.workers.collector import Collector
 from cyme_supd.workers.table import Table
+from cyme_supd.workers.wishes import Drop
 
 
 class Collectors:
@@ -99,7 +100,8 @@ class Collectors:
     def drop_queue(self, worker: Worker) -> None:
         collector = self._collectors.get(worker.broker)
         if collector is not None:
-            collector.drop(direct_queue(worker.name))
+            exchanges = tuple((queue.exchange, queue.exchange_type) for queue in worker.queues)
+            collector.drop(Drop(direct_queue(worker.name), worker.nodename, exchanges))
 
     def health(self) -> dict[str, dict[str, object]]:
         """By broker's key: ``ok`` (None: not known yet), ``reason``, masked ``url``."""

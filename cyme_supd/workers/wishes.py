@@ -27,9 +27,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The wish to have a queue, and the exchange of its name, gone if nobody uses them."""
+    """The wish to have a queue, and the exchange of its name, gone if nobody uses them.
+
+    ``node`` consumed from it, and from other queues through ``exchanges``
+    (name and type): what it has left unfinished goes back to them first.
+    """
 
     queue: str
+    node: str = ""
+    exchanges: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Wishes:
         self._clock = clock
         self._lock = threading.Lock()
         self._wishes: queue.SimpleQueue[Question | Drop | None] = queue.SimpleQueue()
-        self._drops: set[str] = set()
+        self._drops: dict[str, Drop] = {}
         self._expected: dict[str, _Expected] = {}
 
     def ask(self, question: Question) -> None:
@@ -72,15 +78,15 @@ class Wishes:
         with self._lock:
             self._expected.pop(node, None)
 
-    def drop(self, name: str) -> None:
+    def drop(self, wish: Drop) -> None:
         with self._lock:
-            self._drops.add(name)
-        self._wishes.put(Drop(name))
+            self._drops[wish.queue] = wish
+        self._wishes.put(wish)
 
     def keep(self, name: str) -> None:
         """The queue is about to be used again: it is not dropped any more."""
         with self._lock:
-            self._drops.discard(name)
+            self._drops.pop(name, None)
 
     def is_wanted(self, wish: Drop) -> bool:
         with self._lock:
@@ -93,8 +99,8 @@ class Wishes:
                 self._wishes.get_nowait()
         with self._lock:
             self._expected.clear()
-            for name in self._drops:
-                self._wishes.put(Drop(name))
+            for wish in self._drops.values():
+                self._wishes.put(wish)
 
     def take(self, until: float) -> Question | Drop | None:
         """The next wish; ``None`` where there is none by *until*, or an expected one is due."""

@@ -137,6 +137,22 @@ def test_a_list_of_urls(host: BranchHost, worker: str, server: OddServer) -> Non
     assert "x-mark: 7" in server.heads["/close/c"].lower()
 
 
+def test_what_a_deleted_worker_had_taken_is_for_others(
+    host: BranchHost, worker: str, server: OddServer
+) -> None:
+    host.post("/foo/queues/slowly/", 201)
+    host.make("foo", "w2", queues=["slowly"])
+    paths = [f"/slow/{unique('left')}" for _ in range(8)]
+    sent = host.client.post("/foo/queue/slowly/", json=[server.url(path) for path in paths])
+    eventually(lambda: server.seen[paths[1]])
+
+    host.delete("/foo/instances/w2/", force=1)
+    host.make("foo", "w3", queues=["slowly"])
+
+    ends = [host.get(f"/foo/query/{id}/wait/", timeout=30) for id in sent.json()["uuids"]]
+    assert {end["state"] for end in ends} == {"SUCCESS"}
+
+
 def test_asking(host: BranchHost, worker: str, server: OddServer) -> None:
     host.get("/foo/query/01a21247-182b-7d27-90ac-5cbd090a7978/state/", 404)
     host.get("/foo/query/nonsense/result/", 404)

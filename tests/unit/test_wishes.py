@@ -32,7 +32,7 @@ def test_questions_are_taken_in_order_and_forgotten_with_their_broker() -> None:
 
 def test_a_queue_to_drop_stays_to_be_dropped_until_it_is() -> None:
     wishes = Wishes(FakeClock())
-    wishes.drop("dq.w1")
+    wishes.drop(Drop("dq.w1"))
     (taken,) = all_of(wishes)
     assert isinstance(taken, Drop)
     assert wishes.is_wanted(taken)
