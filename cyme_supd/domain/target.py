@@ -27,11 +27,24 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: Where clouds tell machines their secrets, beside the link-local addresses.
 _METADATA = frozenset(
     ipaddress.ip_address(address)
-    for address in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
+    for address in (
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:42::42",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    )
 )
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog"})
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Networks with an IPv4 address in their last 32 bits, which is who answers
+#: there: compatible, translated (SIIT), and both of NAT64.
+_WRAPPING = tuple(
+    ipaddress.ip_network(network)
+    for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+)
 _PART = re.compile(r"0x[0-9a-f]*|[0-9]+", re.ASCII | re.IGNORECASE)
+_BRACKETED = re.compile(r"\[[^\[\]]*:[^\[\]]*\](:[0-9]*)?", re.ASCII)
 _HOST = re.compile(r"[^\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]{1,253}")
 
 
@@ -40,8 +53,9 @@ class Target:
     """A URL in its parts: what is asked of whom.
 
     ``host`` is lower-case and without a last dot; ``address`` what it is, if
-    it is an address, in whatever way that was written. ``path`` begins with
-    a slash and has the query with it, both as they were sent.
+    it is an address: in whatever way that was written, ``host`` has it in the
+    usual one. ``path`` begins with a slash and has the query with it, both as
+    they were sent.
     """
 
     scheme: str
@@ -113,7 +127,7 @@ class Policy:
                 self._check_loopback(shown, target.port)
             if is_own and target.port in self.ports:
                 raise _forbidden(shown, f"port {target.port} there is the branch's own")
-            if _matches_network(self.deny, each):
+            if _matches_network(self.deny, each) or _matches_name(self.deny, str(each)):
                 raise _forbidden(shown, "denied by --url-deny")
         if self.allow and not self._is_allowed(target.host, address):
             raise _forbidden(shown, "not in --url-allow")
@@ -144,7 +158,21 @@ def check_pattern(option: str, pattern: str) -> str:
             f"{option}: {pattern[:60]!r} is neither a host glob nor a network",
             "such as *.example.com or 10.0.0.0/8",
         )
-    return text
+    return _ascii_glob(option, text)
+
+
+def _ascii_glob(option: str, glob: str) -> str:
+    """*glob* as hosts are compared with it: their names are in IDNA's form."""
+    labels = [label for label in glob.split(".") if not label.isascii()]
+    try:
+        if any(char in label for label in labels for char in "*?["):
+            raise UnicodeError
+        return glob if glob.isascii() else glob.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise Invalid(
+            f"{option}: {glob[:60]!r} cannot be compared with names of hosts",
+            "write it as it is in DNS: xn--...",
+        ) from None
 
 
 def parse_url(url: str) -> Target:
@@ -156,18 +184,21 @@ def parse_url(url: str) -> Target:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as exc:
-        raise Invalid(f"url: cannot be read: {exc}") from None
+    except ValueError:
+        # Not why: that repeats what may be a password.
+        raise Invalid("url: its host and port are none", "http://host:port/path") from None
     if parts.scheme not in _PORTS:
         raise Invalid(
             f"url: scheme {parts.scheme[:20]!r} cannot be requested",
             "http://host/path or https://host/path",
         )
-    if port == 0 or "\\" in parts.netloc:
-        raise Invalid("url: its host and port are none")
+    userinfo, sign, place = parts.netloc.rpartition("@")
+    if port == 0 or "\\" in parts.netloc or ("[" in place and not _BRACKETED.fullmatch(place)):
+        raise Invalid("url: its host and port are none", "http://host:port/path")
     host = _host(parts.hostname or "")
+    address = _address(host)
+    host = host if address is None else str(address)
     path = url.partition("#")[0][len(parts.scheme) + 3 + len(parts.netloc) :]
-    userinfo, sign, _ = parts.netloc.rpartition("@")
     return Target(
         scheme=parts.scheme,
         host=host,
@@ -175,7 +206,7 @@ def parse_url(url: str) -> Target:
         path=_ascii(path if path.startswith("/") else f"/{path}"),
         authority=_authority(host, port),
         userinfo=unquote(userinfo) if sign else "",
-        address=_address(host),
+        address=address,
     )
 
 
@@ -193,7 +224,7 @@ def _authority(host: str, port: int | None) -> str:
 
 
 def _host(name: str) -> str:
-    host = name.lower().rstrip(".")
+    host = name.lower()
     if ":" in host:
         # urlsplit took it out of its brackets.
         try:
@@ -204,6 +235,8 @@ def _host(name: str) -> str:
         host = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise Invalid("url: the host is no name") from None
+    # Only now: other scripts have dots of their own.
+    host = host.rstrip(".")
     if not _HOST.fullmatch(host):
         raise Invalid("url: names no host", "http://host/path")
     return host
@@ -256,7 +289,7 @@ def _meanings(address: Address) -> Sequence[Address]:
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or int(address) < 2**32:
+    if any(address in network for network in _WRAPPING):
         inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if address.ipv4_mapped or address.is_loopback or address.is_unspecified:
         # ::ffff:a.b.c.d is that address and nothing else; so are :: and ::1.
