@@ -109,10 +109,15 @@ def new_id(key: bytes, app: str, at: datetime, random: bytes) -> str:
 
 
 def given_at(key: bytes, app: str, id: str) -> datetime | None:
-    """When :func:`new_id` gave *id* for *app*; ``None`` if it never did."""
+    """When :func:`new_id` gave *id* for *app*; ``None`` if it never did.
+
+    Only in the very form it was given in: results are found by that.
+    """
     try:
         value = UUID(id).int
     except ValueError:
+        return None
+    if str(UUID(int=value)) != id:
         return None
     moment = value >> 80
     drawn = (((value >> 64) & (2**12 - 1)) << 22) | ((value >> 40) & (2**22 - 1))
@@ -129,14 +134,15 @@ def _proof(key: bytes, app: str, seed: int) -> int:
 
 
 def check_method(method: object) -> str:
-    if not isinstance(method, str) or method.upper() not in METHODS:
+    if not isinstance(method, str) or not method.isascii() or method.upper() not in METHODS:
         raise Invalid("method: unknown", f"one of: {', '.join(METHODS)}")
     return method.upper()
 
 
 def check_headers(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """*pairs* as they may be sent; :exc:`Invalid` names what may not."""
-    headers = tuple(pairs)
+    # Space around a value is not part of it, and libraries refuse to send it.
+    headers = tuple((name, value.strip(" \t")) for name, value in pairs)
     if len(headers) > MAX_HEADERS:
         raise Invalid(f"headers: more than {MAX_HEADERS}")
     for name, value in headers:
