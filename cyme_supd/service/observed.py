@@ -52,12 +52,14 @@ def why_down(branch: Branch | None, brokers: Iterable[str], now: datetime) -> st
     supervisord = branch.health.get("supervisord") or {}
     if supervisord.get("ok") is False:
         return _because("supervisord is down", supervisord.get("reason"))
-    known = branch.health.get("brokers") or {}
-    for key in brokers:
-        broker = known.get(key) or {}
-        if broker.get("ok") is False:
-            return _because(f"broker {broker.get('url', '')} is down", broker.get("reason"))
-    return ""
+    return next((why for key in brokers if (why := _broker_down(branch, key))), "")
+
+
+def why_broker_down(branch: Branch | None, key: str, now: datetime) -> str:
+    """Why that broker is down, if its branch has looked lately and said so; else empty."""
+    if branch is None or not is_fresh(branch, now):
+        return ""
+    return _broker_down(branch, key)
 
 
 def is_known_down(branch: Branch | None, broker: str, now: datetime) -> bool:
@@ -95,6 +97,13 @@ def _identity(worker: Worker) -> str:
 
 def _is_recent(at: datetime | None, branch: Branch, now: datetime) -> bool:
     return at is not None and now - at <= timedelta(seconds=STALE_AFTER * branch.sup_interval)
+
+
+def _broker_down(branch: Branch, key: str) -> str:
+    broker = (branch.health.get("brokers") or {}).get(key) or {}
+    if broker.get("ok") is not False:
+        return ""
+    return _because(f"broker {broker.get('url', '')} is down", broker.get("reason"))
 
 
 def _because(what: str, reason: object) -> str:

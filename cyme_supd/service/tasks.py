@@ -14,6 +14,7 @@ from cyme_supd.domain.declaration import defaults
 from cyme_supd.domain.naming import DIRECT_PREFIX, check_name, check_queue_name
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App, Queue
+from cyme_supd.domain.status import Branch
 from cyme_supd.domain.target import check_url
 from cyme_supd.domain.task import (
     MAX_BATCH,
@@ -27,7 +28,7 @@ from cyme_supd.errors import Invalid, NotFound, Timeout, Unavailable, Unimplemen
 from cyme_supd.service.brokers import broker_of_queue
 from cyme_supd.service.context import Context
 from cyme_supd.service.looking import branch_or_none, check_alive, instance_of
-from cyme_supd.service.observed import why_down
+from cyme_supd.service.observed import why_broker_down
 
 POLL_S = 0.02
 #: Result backends are asked less often: each time is a round trip.
@@ -54,7 +55,8 @@ class _Route:
 
     queue: Queue
     broker: str
-    down: str
+    key: str
+    branch: Branch | None
 
 
 @dataclass(slots=True)
@@ -80,7 +82,9 @@ class Tasks:
         Raises ``Invalid`` for a target that must not be requested and
         ``Unavailable`` where the broker did not take it: then it is not queued.
         """
-        return self.queue_all(app, queue, [request])[0]
+        route = self._route(app, queue)
+        check_url(self._context.here.targets, request.url)
+        return self._publish(route, [request])[0]
 
     def queue_all(self, app: str, queue: str, requests: Sequence[UrlRequest]) -> list[str]:
         """The ids of the tasks, in order; all are queued or none."""
@@ -88,22 +92,22 @@ class Tasks:
             raise Invalid(f"more than {MAX_BATCH} URLs at once", "send them in parts")
         route = self._route(app, queue)
         for index, request in enumerate(requests):
-            self._check(request, index if len(requests) > 1 else None)
-        if route.down:
-            raise Unavailable(f"nothing is queued: {route.down}", "ask again")
-        given = [(self._new_id(app), request) for request in requests]
-        here = self._context.here
+            try:
+                check_url(self._context.here.targets, request.url)
+            except Invalid as exc:
+                raise Invalid(f"[{index}] {exc.message}", exc.hint) from None
+        return self._publish(route, requests)
+
+    def _publish(self, route: _Route, requests: Sequence[UrlRequest]) -> list[str]:
+        here, now = self._context.here, self._context.clock.now()
+        down = why_broker_down(route.branch, route.key, now)
+        if down:
+            raise Unavailable(f"nothing is queued: {down}", "ask again")
+        given = [(self._new_id(route.queue.app), request) for request in requests]
         if given:
             reply_to = results_queue(here.id)
             self._context.publisher.publish(route.broker, route.queue, given, reply_to)
         return [id for id, _ in given]
-
-    def _check(self, request: UrlRequest, index: int | None) -> None:
-        try:
-            check_url(self._context.here.targets, request.url)
-        except Invalid as exc:
-            where = "" if index is None else f"[{index}] "
-            raise Invalid(f"{where}{exc.message}", exc.hint) from None
 
     def _new_id(self, app: str) -> str:
         here, now = self._context.here, self._context.clock.now()
@@ -134,15 +138,14 @@ class Tasks:
             queue = self._declared(view, app, name)
             broker = broker_of_queue(view, owner, name, here)
             branch = branch_or_none(view, here.id)
-        key = parse_broker(broker).key
-        down = why_down(branch, [key], self._context.clock.now())
-        return _Route(queue, broker, down if "broker" in down else "")
+        return _Route(queue, broker, parse_broker(broker).key, branch)
 
     def _declared(self, view: View, app: str, name: str) -> Queue:
         if not name.startswith(DIRECT_PREFIX):
             return view.queue(app, name)
         # An instance's own queue is declared by its being there.
         instance = instance_of(view, app, name.removeprefix(DIRECT_PREFIX))
+        check_alive(instance)
         return Queue(app=app, name=name, created_at=instance.created_at, **defaults(name))
 
     # Asking
