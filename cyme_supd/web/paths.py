@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TARGET = "cyme.target"
 
 _KEPT = {"%25": "%", "%2F": "/", "%21": "!"}
-_URL_ROUTE = re.compile(r"(/[^/?]+/queue/(?:!/)?)([^/?]+)/([^?].*)", re.DOTALL)
+_URL_ROUTE = re.compile(r"(/[^/?]+/queue/(?:!/)?+)([^/?]+)/([^?].*)", re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _PLAIN = "/:@!$&'()*+,;=~-._[]"
 
@@ -70,9 +70,15 @@ def _raw_uri(environ: WSGIEnvironment) -> str:
 
 
 def _whole(target: str) -> str:
-    """A URL in ASCII; one that is encoded as a whole is decoded."""
-    if target[:7].lower() in ("http%3a", "https%3") and "://" not in target:
-        target = unquote_to_bytes(target).decode("latin-1")
+    """A URL in ASCII; one that is encoded as a whole is decoded.
+
+    What is behind it is the request's own query, and none of the encoding.
+    """
+    url, mark, query = target.partition("?")
+    if url[:7].lower() in ("http%3a", "https%3"):
+        url = _decoded(url)
+        mark = "&" if mark and "?" in url else mark
+    target = f"{url}{mark}{query}"
     return "".join(char if char.isascii() else f"%{ord(char):02X}" for char in target)
 
 

@@ -15,7 +15,7 @@ from cyme_supd.domain.task import (
     check_headers,
     check_method,
 )
-from cyme_supd.errors import TooLarge
+from cyme_supd.errors import NotFound, TooLarge
 from cyme_supd.service import Service, TaskView
 from cyme_supd.web import wire
 from cyme_supd.web.batches import read_batch
@@ -88,14 +88,15 @@ def _add_asking(noun: Blueprint, service: Service) -> None:
 
 def _request() -> UrlRequest:
     """The request that the one at hand describes: its verb, its body, its target."""
-    kind = request.environ.get("CONTENT_TYPE", "")
-    body = _body()
-    headers = [("Content-Type", kind)] if kind and body else []
-    headers += _forwarded(request.environ)
+    if TARGET not in request.environ:
+        raise NotFound("there is no such route", "only the queue's name may be percent-encoded")
     # A server hands headers over as Latin-1.
-    return UrlRequest(
-        check_method(request.method), request.environ[TARGET], check_headers(headers), body
-    )
+    headers = list(_forwarded(request.environ))
+    kind = request.environ.get("CONTENT_TYPE", "")
+    if kind and not any(name == "Content-Type" for name, _ in headers):
+        headers.append(("Content-Type", kind))
+    url, checked = request.environ[TARGET], check_headers(headers)
+    return UrlRequest(check_method(request.method), url, checked, _body())
 
 
 def _body() -> bytes:
