@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -50,16 +50,21 @@ def _request(entry: Any) -> UrlRequest:
     for name in entry:
         if name not in _FIELDS:
             raise Invalid(f"unknown field {name[:60]!r}", nearest(name[:60], _FIELDS))
-    headers = list(_headers(entry.get("headers") or {}))
+    headers = list(_headers(_given(entry, "headers", {})))
     body, kind = _data(entry.get("data"))
     if kind and not any(name.lower() == "content-type" for name, _ in headers):
         headers.append(("Content-Type", kind))
     return UrlRequest(
-        method=check_method(entry.get("method") or "GET"),
-        url=_url(entry.get("url"), entry.get("params") or {}),
+        method=check_method(_given(entry, "method", "GET")),
+        url=_url(entry.get("url"), _given(entry, "params", {})),
         headers=check_headers(headers),
         body=body,
     )
+
+
+def _given(entry: Mapping[str, Any], name: str, default: Any) -> Any:
+    value = entry.get(name)
+    return default if value is None or value == "" else value
 
 
 def _url(url: Any, params: Any) -> str:
@@ -69,7 +74,7 @@ def _url(url: Any, params: Any) -> str:
         raise Invalid("params: an object")
     if not params:
         return url
-    query = urlencode([(name, _text(value)) for name, value in _pairs(params)])
+    query = _form("params", [(name, _text(value)) for name, value in _pairs(params)])
     base, sign, fragment = url.partition("#")
     return f"{base}{'&' if '?' in base else '?'}{query}{sign}{fragment}"
 
@@ -102,14 +107,20 @@ def _data(data: Any) -> tuple[bytes, str]:
     if data is None or data == "":
         return b"", ""
     if isinstance(data, str):
-        return _encoded(data), _FORM
+        return _encoded("data", data), _FORM
     if isinstance(data, Mapping) and all(isinstance(value, str) for value in data.values()):
-        return urlencode(dict(data)).encode(), _FORM
-    return _encoded(json.dumps(data)), "application/json"
+        return _form("data", list(data.items())).encode(), _FORM
+    return json.dumps(data).encode(), "application/json"
 
 
-def _encoded(text: str) -> bytes:
+def _form(name: str, pairs: Sequence[tuple[str, str]]) -> str:
+    for pair in pairs:
+        _encoded(name, "".join(pair))
+    return urlencode(pairs)
+
+
+def _encoded(name: str, text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise Invalid("data: has half a character in it") from None
+        raise Invalid(f"{name}: has half a character in it") from None

@@ -60,14 +60,19 @@ def read(model: type[Params]) -> Params:
 
     Raises ``Invalid`` naming the parameter, ``TooLarge``, ``Unsupported``.
     """
-    query = request.environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-    values = _from_text(model, query)
+    values = read_query(model)
     if request.method not in ("GET", "HEAD"):
         values.update(_from_body(model))
     try:
         return model.model_validate(values)
     except ValidationError as exc:
         raise _refused(exc) from None
+
+
+def read_query(model: type[Params]) -> dict[str, Any]:
+    """What the query says, whatever the body is."""
+    query = request.environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+    return _from_text(model, query)
 
 
 def _from_body(model: type[Params]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from cyme_supd.errors import NotFound, TooLarge
 from cyme_supd.service import Service, TaskView
 from cyme_supd.web import wire
 from cyme_supd.web.batches import read_batch
-from cyme_supd.web.params import takes
+from cyme_supd.web.params import read_query, takes
 from cyme_supd.web.paths import TARGET, queue_name
 from cyme_supd.web.routing import Routes
 from cyme_supd.web.schemas import Nothing, Waiting
@@ -45,6 +45,7 @@ def _add_queueing(noun: Blueprint, service: Service) -> None:
 
     def queue_batch(app: str, queue: str) -> Response:
         name = queue_name(queue)
+        read_query(Nothing)
         ids = tasks.queue_all(app, name, read_batch(_body(), request.mimetype))
         return wire.answer({"uuids": ids}, 202)
 
