@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
@@ -15,6 +16,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
+#: Headers that are meant for a queued URL's server.
+_FORWARDED = re.compile(r"\bx-forward-[a-z0-9-]+", re.ASCII | re.IGNORECASE)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -34,10 +37,10 @@ def install(app: Flask, settings: Settings) -> None:
         _check_host(names, is_wildcard)
         origin = request.headers.get("Origin")
         is_welcome = origin is not None and origin in settings.cors_origins
-        if is_welcome and "Access-Control-Request-Method" in request.headers:
-            return _preflight()
         # To queue a URL is a change, whatever the verb that it is asked with.
         is_url = TARGET in request.environ
+        if is_welcome and "Access-Control-Request-Method" in request.headers:
+            return _preflight(is_url)
         if (request.method not in _SAFE_METHODS or is_url) and not is_welcome:
             _check_site(_referring() if is_url and origin is None else origin)
         # Without users, whoever reaches a loopback address is the admin.
@@ -107,7 +110,10 @@ def _referring() -> str | None:
 
     A browser sends none along with a plain GET; an old one says no more.
     """
-    parts = urlsplit(request.headers.get("Referer", ""))
+    try:
+        parts = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return "null"
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
 
 
@@ -117,8 +123,13 @@ def _authority(origin: str) -> str:
     return rest if sign and scheme in ("http", "https") else ""
 
 
-def _preflight() -> Response:
+def _preflight(is_url: bool) -> Response:
+    methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
+    headers = ["Authorization", "Content-Type"]
+    if is_url:
+        methods.append("PATCH")
+        headers += _FORWARDED.findall(request.headers.get("Access-Control-Request-Headers", ""))
     response = Response(status=204)
-    response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, DELETE"
-    response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+    response.headers["Access-Control-Allow-Methods"] = ", ".join(methods)
+    response.headers["Access-Control-Allow-Headers"] = ", ".join(headers)
     return response

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 
 from cyme_supd.web.paths import TARGET
 from cyme_supd.web.settings import Settings
+from cyme_supd.web.wire import masked_url
 
 SHOWN_PATH = 200
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,8 +43,11 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def _path() -> str:
-    """Without its query, where secrets may be, and with nothing that ends a line."""
-    path = quote(request.path, safe="/!:@,+=~.-_")
+    """Without its query, where secrets may be, and with nothing that ends a line.
+
+    A URL with a password may be in it where it missed the route by a letter.
+    """
+    path = quote(masked_url(request.path), safe="/!:@,+=~.-_*")
     return path if len(path) <= SHOWN_PATH else path[:SHOWN_PATH] + "..."
 
 

@@ -121,7 +121,7 @@ def _accepted(app: str, queue: str, id: str, wanted: UrlRequest) -> Response:
         params[name] = value if known is None else [*_listed(known), value]
     body = {
         "uuid": id,
-        "url": wire.masked(wanted.url),
+        "url": wire.masked_url(wanted.url),
         "queue": queue,
         "method": wanted.method,
         "params": wire.masked(params),
@@ -138,8 +138,8 @@ def _listed(value: Any) -> list[Any]:
 
 def _shown(seen: TaskView) -> Response:
     result = seen.result
-    if isinstance(result, dict) and "url" in result:
-        result = {**result, "url": wire.masked(result["url"])}
+    if isinstance(result, dict) and isinstance(result.get("url"), str):
+        result = {**result, "url": wire.masked_url(result["url"])}
     body: dict[str, Any] = {"state": seen.state, "result": result}
     if seen.error is not None:
         body["error"] = seen.error

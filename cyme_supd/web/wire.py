@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote_plus, urlencode
 
 from flask import Response, g, request
 
@@ -33,6 +33,9 @@ _SECRET_NAME = re.compile(
     r"passw|passphrase|secret|token|credential|(api|access|private|account)_?key", re.IGNORECASE
 )
 _URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s:/@]{0,255}):\S{1,1024}@", re.IGNORECASE)
+#: The same where it is known how the URL is read: its host ends at these.
+_AUTHORITY_PASSWORD = re.compile(r"(://[^\s:/?#@]*):[^\s/?#]*@")
+_PAIR = re.compile(r"(?<=[?&;#])([^=?&;#]+)=([^?&;#]+)")
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -232,6 +235,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def masked_url(url: str) -> str:
+    """*url*, which is or may be requested, without the secrets in it, and else as it is."""
+    return _PAIR.sub(_masked_pair, _AUTHORITY_PASSWORD.sub(rf"\1:{MASK}@", url))
+
+
+def _masked_pair(found: re.Match[str]) -> str:
+    name, value = unquote_plus(found[1]), unquote_plus(found[2])
+    # One that is not encoded has been seen to already.
+    has_password = value != found[2] and _AUTHORITY_PASSWORD.search(value)
+    return f"{found[1]}={MASK}" if _SECRET_NAME.search(name) or has_password else found[0]
 
 
 def masked(value: Any) -> Any:
