@@ -15,7 +15,7 @@ from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
 
-_T = TypeVar("_T", App, Queue, Instance, Branch)
+_T = TypeVar("_T", App, Queue, Instance, Branch, Task)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
@@ -180,7 +180,7 @@ class MemoryTransaction(MemoryView):
 
     def save_tasks(self, ended: Iterable[Task]) -> None:
         for task in ended:
-            self._state.tasks.setdefault(task.id, task)
+            self._state.tasks.setdefault(task.id, _stored(task))
 
     def remove_tasks(self, before: datetime) -> int:
         old = [id for id, task in self._state.tasks.items() if task.finished_at < before]
@@ -287,6 +287,8 @@ def _stored(value: _T) -> _T:
             changed[name] = _as_json(before)
         elif isinstance(before, datetime):
             changed[name] = _as_utc(before)
+        elif isinstance(before, str):
+            _check_text(before)
     return replace(value, **changed)
 
 
@@ -295,6 +297,13 @@ def _as_json(value: Mapping[str, Any]) -> Any:
         return json.loads(json.dumps(value, allow_nan=False))
     except ValueError as exc:
         raise Invalid(f"a value cannot be stored: {exc}") from exc
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise Invalid(f"a value cannot be stored: {exc.reason}") from exc
 
 
 def _as_utc(at: datetime) -> datetime:
