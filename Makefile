@@ -2,6 +2,7 @@
 # 3.11+; everything else is for those who change Cyme.
 #
 #   make run ARGS=":8001 -l DEBUG"
+#   make tour ARGS="--broker amqp://guest:guest@127.0.0.1:5672//"
 #   make test ARGS="tests/unit -k naming"
 #   make test PYTHON=python3.13 VENV=/tmp/venv
 
@@ -14,7 +15,7 @@ IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check format bench wheel clean
+.PHONY: help run tour test faults check format bench readme reference wheel clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -22,6 +23,9 @@ help: ## this list
 
 run: $(VENV)/.installed ## a branch on :8000 with its root in instances/; ARGS for others
 	@exec $(BIN)/cyme-branch $(or $(ARGS),:8000)
+
+tour: $(VENV)/.installed ## everything there is to try, typed for you and checked
+	@exec $(BIN)/python -m docs.tour $(ARGS)
 
 test: $(VENV)/.installed-dev ## every test; brings up the services it needs
 	$(BIN)/python -m pytest $(ARGS)
@@ -42,6 +46,12 @@ format: $(VENV)/.installed-dev ## put right what the formatter and the linter ca
 bench: $(VENV)/.installed-dev ## each figure beside its peer's, measured in the same run
 	@set -e; for each in benchmarks/bench_*.py; do \
 		name=$${each%.py}; $(BIN)/python -m benchmarks.$${name##*/} $(ARGS); done
+
+readme: $(VENV)/.installed ## README's tour, from a tour that is taken
+	$(BIN)/python -m docs.tour --readme
+
+reference: $(VENV)/.installed ## docs/reference.rst, from the code that it is about
+	$(BIN)/python -m docs.reference
 
 wheel: $(VENV)/.installed-dev ## dist/*.whl
 	rm -rf build

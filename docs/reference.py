@@ -1,0 +1,239 @@
+"""``python -m docs.reference``: write docs/reference.rst from the code it is about.
+
+Routes and parameters from the web application, options from the command,
+errors from their tree; what they mean from :mod:`docs.words`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin
+
+import click
+
+from cyme_supd.cli.branch import command
+from cyme_supd.errors import CymeError
+from cyme_supd.service import Service
+from cyme_supd.web.app import create_app
+from cyme_supd.web.params import Params
+from cyme_supd.web.settings import Settings
+from docs import words
+
+PATH = Path(__file__).with_name("reference.rst")
+WIDTH = 99
+_KINDS = {str: "text", int: "integer", float: "number", bool: "flag", list: "list", dict: "object"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One that a caller may take; ``later`` is the path of its asynchronous form."""
+
+    noun: str
+    methods: str
+    path: str
+    params: type[Params] | None
+    later: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.methods} {self.path}"
+
+
+class _Nobody:
+    """In the service's place: routes are added, and nobody takes one."""
+
+    def __getattr__(self, name: str) -> _Nobody:
+        return self
+
+
+def routes() -> list[Route]:
+    """Every route of the web application, the asynchronous forms with their own."""
+    app = create_app(Settings(branch=""), cast(Service, _Nobody()))
+    found: dict[str, Route] = {}
+    later: dict[str, str] = {}
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        is_later = "/!/" in rule.rule
+        # Every path with one has the other; and GET has no asynchronous form.
+        if "/instance/" in rule.rule or (is_later and not (rule.defaults or {}).get("nowait")):
+            continue
+        methods = " ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}, reverse=True))
+        methods = "PUT POST" if methods == "PUT POST" else methods
+        path = rule.rule.replace("/!/", "/") if is_later else rule.rule
+        route = Route(rule.endpoint.split(".")[0], methods, path, getattr(view, "params", None))
+        if is_later:
+            later[route.key] = rule.rule
+        else:
+            found[route.key] = route
+    return [
+        Route(each.noun, each.methods, each.path, each.params, later.get(key, ""))
+        for key, each in found.items()
+    ]
+
+
+def reference() -> str:
+    """The whole page."""
+    found = routes()
+    parts = [
+        *_heading("Reference", "="),
+        ".. Written by ``make reference``; what to edit is docs/words.py and the code.",
+        "",
+        ".. contents::",
+        "   :local:",
+        "   :depth: 2",
+        "",
+        *_heading("The command cyme-branch", "-"),
+        *_prose(inspect.cleandoc(command.help or "")),
+        words.COMMAND,
+        *_table(("option", "default", "what it is"), _options()),
+        *_heading("Rules for every route", "-"),
+        words.RULES,
+    ]
+    for noun in sorted({each.noun for each in found} - words.NOUNS.keys()):
+        raise LookupError(f"docs/words.py has no title for the routes of {noun!r}")
+    for noun, title in words.NOUNS.items():
+        parts += _heading(title, "-")
+        for route in found:
+            if route.noun == noun:
+                parts += _route(route)
+    parts += [
+        *_heading("Parameters", "-"),
+        *_prose("In brackets what counts where it is not given."),
+        *_table(("parameter", "type", "what it is"), _parameters(found)),
+        *_heading("Errors", "-"),
+        words.ERRORS,
+        *_table(("code", "HTTP", "exit", "retryable"), _errors()),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _route(route: Route) -> Iterator[str]:
+    if route.key not in words.ROUTES:
+        raise LookupError(f"docs/words.py does not say what {route.key} does")
+    text = words.ROUTES[route.key]
+    names = sorted(route.params.model_fields) if route.params else []
+    if names:
+        text += " *Parameters:* " + ", ".join(f"``{name}``" for name in names) + "."
+    if route.later:
+        text += f" *Asynchronous:* ``{route.later}``"
+    yield f"``{route.key}``"
+    yield textwrap.indent(_wrapped(text, WIDTH - 4), "    ")
+    yield ""
+
+
+def _parameters(found: Sequence[Route]) -> Iterator[tuple[str, ...]]:
+    kinds: dict[str, str] = {}
+    for route in found:
+        for name, field in (route.params.model_fields if route.params else {}).items():
+            kind = _kind(field.annotation, field.metadata)
+            if kinds.setdefault(name, kind) != kind:
+                raise LookupError(f"{name} is {kinds[name]} here and {kind} there")
+    for name in sorted(kinds):
+        if name not in words.PARAMETERS:
+            raise LookupError(f"docs/words.py does not say what the parameter {name} is")
+        yield f"``{name}``", kinds[name], words.PARAMETERS[name]
+
+
+def _kind(annotation: Any, metadata: Sequence[Any]) -> str:
+    one_of = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    kinds = [get_origin(one) or one for one in one_of if one is not type(None)]
+    text = " or ".join(_KINDS[kind] for kind in kinds)
+    least = next((one.ge for one in metadata if hasattr(one, "ge")), None)
+    most = next((one.le for one in metadata if hasattr(one, "le")), None)
+    return text if most is None else f"{text}, {_number(least)} to {_number(most)}"
+
+
+def _number(value: float | None) -> str:
+    return str(int(value or 0))
+
+
+def _options() -> Iterator[tuple[str, ...]]:
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            shown = ", ".join(f"``{name}``" for name in parameter.opts)
+            yield shown, _default(parameter), parameter.help or ""
+        else:
+            yield f"``{parameter.metavar}``", f"``{parameter.default}``", "Where to listen."
+
+
+def _default(option: click.Option) -> str:
+    is_said = option.show_default and option.default is not None
+    return f"``{option.default}``" if is_said else ""
+
+
+def _errors() -> Iterator[tuple[str, ...]]:
+    seen: set[str] = set()
+    for error in _tree(CymeError):
+        if error.code not in seen:
+            seen.add(error.code)
+            row = (f"``{error.code}``", str(error.http), str(error.exit))
+            yield *row, "yes" if error.retryable else "no"
+
+
+def _tree(error: type[CymeError]) -> Iterator[type[CymeError]]:
+    for each in error.__subclasses__():
+        yield each
+        yield from _tree(each)
+
+
+# reStructuredText
+
+
+def _heading(text: str, line: str) -> list[str]:
+    return [text, line * len(text), ""]
+
+
+def _prose(text: str) -> list[str]:
+    return [f"{_wrapped(one, WIDTH)}\n" for one in text.split("\n\n")]
+
+
+def _wrapped(text: str, width: int) -> str:
+    """In lines of *width*; what is between backquotes stays whole."""
+    glued = "".join(
+        part.replace(" ", "\xa0") if is_literal else part
+        for is_literal, part in zip(_alternating(), text.split("``"), strict=False)
+        for part in ([f"``{part}``"] if is_literal else [part])
+    )
+    lines = textwrap.wrap(
+        " ".join(glued.split(" ")), width, break_on_hyphens=False, break_long_words=False
+    )
+    return "\n".join(lines).replace("\xa0", " ")
+
+
+def _alternating() -> Iterator[bool]:
+    while True:
+        yield False
+        yield True
+
+
+def _table(heads: Sequence[str], rows: Iterator[tuple[str, ...]]) -> list[str]:
+    """A simple table, its last column as wide as the page leaves."""
+    all_rows = [tuple(heads), *rows]
+    widths = [max(len(row[at]) for row in all_rows) for at in range(len(heads) - 1)]
+    left = WIDTH - sum(widths) - 2 * len(widths)
+    widths.append(min(left, max(len(row[-1]) for row in all_rows)))
+    rule = "  ".join("=" * width for width in widths)
+    lines = [rule, *_cells(all_rows[0], widths), rule]
+    for row in all_rows[1:]:
+        lines += _cells(row, widths)
+    return [*lines, rule, ""]
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    first, *more = _wrapped(row[-1], widths[-1]).split("\n") or [""]
+    fixed = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
+    blank = [" " * width for width in widths[:-1]]
+    return ["  ".join([*fixed, first]).rstrip(), *("  ".join([*blank, one]) for one in more)]
+
+
+def main(path: Path = PATH) -> None:
+    path.write_text(reference())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What the reference says that the code does not: a line for each route and parameter."""
+
+from __future__ import annotations
+
+#: The nouns, in the order of the reference, with their titles.
+NOUNS = {
+    "apps": "Applications",
+    "instances": "Instances",
+    "queues": "Queues",
+    "consumers": "Consumers",
+    "branches": "Branches",
+    "meta": "Health",
+}
+
+#: By methods and path; what it does, then what it answers.
+ROUTES = {
+    "GET /": "The names of all applications, as a list.",
+    "GET /<app>/": "Its configuration, and ``instances``, the names of those it has.",
+    "PUT POST /<app>/": (
+        "Create the application (``201``) or edit it (``200``, with ``restarting``: whose "
+        "workers are replaced for it). Its broker is given by its parts, of which ``hostname`` "
+        "is needed, or as ``broker``; without either it is the branch's."
+    ),
+    "DELETE /<app>/": (
+        "Delete it. One that has instances is ``409``, unless ``force`` stops and deletes them, "
+        "too."
+    ),
+    "POST /<app>/start/": "Enable all its instances.",
+    "POST /<app>/stop/": "Disable all its instances.",
+    "GET /<app>/instances/": "The names of its instances, as a list.",
+    "PUT POST /<app>/instances/": "Create and start an instance whose name is a UUID: ``201``.",
+    "GET /<app>/instances/<name>/": (
+        "What it should be, and what was seen of it: ``state`` ``pid`` ``ready`` ``consuming`` "
+        "``conditions`` ``observed_at``. ``ready`` is true, false or null, which is: not known."
+    ),
+    "PUT POST /<app>/instances/<name>/": (
+        "Create and start it under this name (``201``), or edit it (``200``, with "
+        "``restarting``). A name that another application's instance has is ``409``."
+    ),
+    "DELETE /<app>/instances/<name>/": (
+        "Stop it warmly and forget it. It has ``stop_timeout_s`` to finish its tasks; ``force`` "
+        "kills it now."
+    ),
+    "DELETE /instances/<name>/": "The same; names of instances are unique.",
+    "POST /<app>/instances/<name>/enable/": "Have it run.",
+    "POST /<app>/instances/<name>/disable/": "Have it stop, warmly, and keep it.",
+    "POST /<app>/instances/<name>/restart/": "Replace its process, warmly.",
+    "GET /<app>/instances/<name>/stats/": (
+        "What the worker answers to Celery's ``stats``, with ``supervisor``, its process, and "
+        "``instance``, its details. ``503`` where it is silent."
+    ),
+    "GET /<app>/instances/<name>/log/": "The end of its log, as text.",
+    "GET /<app>/instances/<name>/autoscale/": "``max`` and ``min``.",
+    "POST /<app>/instances/<name>/autoscale/": (
+        "Set how many processes it may and must have; ``max`` and ``min`` come back."
+    ),
+    "GET /<app>/queues/": "The names of the application's queues, as a list.",
+    "GET /<app>/queues/<queue>/": "The declaration.",
+    "PUT POST /<app>/queues/<queue>/": (
+        "Declare it (``201``), or declare it otherwise (``200``, with ``restarting``)."
+    ),
+    "DELETE /<app>/queues/<queue>/": (
+        "Forget the declaration; its instances stop consuming from it. The broker's own queue "
+        "and its messages stay."
+    ),
+    "DELETE /<app>/queues/": "Refused: queues are deleted one by one.",
+    "GET /<app>/instances/<name>/queues/": (
+        "The declarations it consumes from now; with ``observed_at`` where it is silent."
+    ),
+    "PUT POST /<app>/instances/<name>/queues/<queue>/": (
+        "Have it consume from the queue: ``201``, or ``200`` where it was asked for already."
+    ),
+    "DELETE /<app>/instances/<name>/queues/<queue>/": "Have it stop consuming from the queue.",
+    "GET /branches/": "The ids of the branches that live, as a list.",
+    "GET /branches/<id>/": "What it was started with, and how its host is.",
+    "GET /ping/": "``pong``; asks neither the store nor a broker.",
+    "GET /health/": (
+        "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``."
+    ),
+}
+
+PARAMETERS = {
+    "after": "Only names that come after this one.",
+    "arguments": (
+        "For ``celery worker``, the application's before the instance's. What Cyme itself sets "
+        "(``-A -b -n -Q -X -c -P --autoscale -f`` and others) is refused."
+    ),
+    "branch": "The id of the branch it should be on.",
+    "broker": "A URL: ``amqp://user:password@host:5672/vhost``, ``redis://...``.",
+    "bytes": "How much of the end (16384).",
+    "celery_app": "``package.module:attribute``; without it the bundled application runs.",
+    "command": "The ``celery`` to run: another virtual environment's, for one.",
+    "directory": "Where the worker runs and its application is found.",
+    "environment": "Variables for the worker; their values read ``********``.",
+    "exchange": "Its exchange (the queue's name).",
+    "exchange_type": "``direct`` (unless said), ``topic`` or ``fanout``.",
+    "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
+    "force": "Do not wait for anybody.",
+    "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
+    "limit": "At most so many names; ``Link`` leads to the next.",
+    "max": "The most processes, 1 to 1000.",
+    "max_concurrency": "The same, of a new instance (1).",
+    "min": "The least processes, from 0.",
+    "min_concurrency": "The same, of a new instance (1).",
+    "options": (
+        "Of the declaration: ``durable`` ``auto_delete`` ``queue_durable`` "
+        "``queue_auto_delete`` ``exchange_durable`` ``exchange_auto_delete`` ``delivery_mode`` "
+        "``queue_arguments`` ``exchange_arguments`` ``binding_arguments`` "
+        "``consumer_arguments`` ``expires`` ``message_ttl`` ``max_length`` ``max_length_bytes`` "
+        "``max_priority``."
+    ),
+    "password": "The broker's.",
+    "pool": "``prefork`` (unless said), ``gevent``, ``eventlet``, ``threads`` or ``solo``.",
+    "port": "The broker's.",
+    "queues": (
+        "What a new instance consumes from; an edit replaces it. In a query or a form it may be "
+        "repeated, or have commas."
+    ),
+    "result_backend": "Celery's; reads ``********``.",
+    "routing_key": "What its exchange is asked for (the queue's name).",
+    "secrets": "``1`` shows what otherwise reads ``********``.",
+    "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
+    "timeout": "How long to wait for what was asked for (30).",
+    "transport": "kombu's word for the kind of broker (``amqp``).",
+    "user": "Who runs the worker; only where the branch runs as root.",
+    "userid": "The broker's user.",
+    "vhost": "The same as ``virtual_host``.",
+    "virtual_host": "The broker's virtual host; the number of a Redis database.",
+}
+
+RULES = """\
+- A slash at the end may be left out. ``/<app>/instance/`` is ``/<app>/instances/``.
+- ``PUT`` and ``POST`` are the same wherever both are listed.
+- Parameters come in the query, as a form or as a JSON object; the body wins over the query.
+  One that is not known is refused, with the nearest that is. In an edit what is absent stays
+  as it is, and what is empty goes back to its default.
+- A change that acts on a worker answers when what was asked for is *observed*. What takes longer
+  than ``timeout`` is ``408``; it stays stored and goes on. Where broker or supervisord is down
+  the answer is ``202`` with ``"converged": false`` and the reason, at once.
+- With ``!/`` after the collection the same change is *asynchronous*: ``202``, at once.
+- A ``DELETE`` answers ``{"ok": "ok"}``; of what is not there it is ``404``.
+- Passwords, and what else is secret, read ``********``. Sent back, they are refused.
+"""
+
+ERRORS = """\
+An error is ``{"error": {"code", "message", "hint"}}``. Those that are retryable may go well the
+next time, as they are; the exit status is that of a command that meets one.
+"""
+
+COMMAND = """\
+An option may also come from the environment (``--sup-interval`` is ``CYME_SUP_INTERVAL``, where
+to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file whose section
+``[cyme-branch]`` has the long names. Flags win over the environment, that over the file.
+"""

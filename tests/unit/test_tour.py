@@ -1,0 +1,101 @@
+"""The tour's own parts, without a process: what it types, how it judges, what is read of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from docs.tour import readme, rendering
+from docs.tour.runner import Done, Heard, differences
+from docs.tour.steps import STEPS, with_names
+
+
+def done(command: str, value: Any = None, text: str = "", **more: Any) -> Done:
+    step = next(one for one in STEPS if one.does == "ask")
+    return Done(replace(step, title="", shows=None, **more), command, Heard(text, value))
+
+
+def test_the_readme_s_commands_are_the_tour_s() -> None:
+    tour = readme.section(readme.README.read_text())
+    assert readme.commands(tour) == rendering.commands(), "README's tour is old: make readme"
+
+
+def test_the_readme_s_words_are_the_tour_s() -> None:
+    tour = readme.section(readme.README.read_text())
+    titles = ["\n".join(rendering.title(one)).strip() for one in STEPS if one.is_in_readme]
+    assert [title for title in titles if title and title not in tour] == []
+
+
+def test_another_tour_takes_the_place_of_the_old() -> None:
+    text = f"before\n\n{readme.BEGIN}\nold\n\n{readme.END}\nafter\n"
+    new = readme.with_section(text, "\nnew\n\n")
+    assert new == f"before\n\n{readme.BEGIN}\nnew\n\n{readme.END}\nafter\n"
+
+
+def test_commands_are_read_with_their_other_lines() -> None:
+    tour = "Words::\n\n    $ one \\\n        more\n    answer\n    $ two\n"
+    assert readme.commands(tour) == ["one \\\n    more", "two"]
+
+
+def test_every_name_that_is_typed_is_known_by_then() -> None:
+    known = {"port", "url", "branch", "with_broker", "target", "pid"}
+    for step in STEPS:
+        with_names([step.command, step.answer], dict.fromkeys(known, "x"))
+        known |= step.keeps.keys()
+
+
+def test_a_name_alone_keeps_its_type() -> None:
+    names = {"pid": 7, "name": "w"}
+    assert with_names({"pid": "{pid}", "all": ["{name}!"]}, names) == {"pid": 7, "all": ["w!"]}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "found"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, []),
+        ({"a": 1}, {"a": 2}, ["the answer's a is 2, not 1"]),
+        ({"a": 1}, {}, ["the answer has no a"]),
+        ({"a": {"b": True}}, {"a": {"b": None}}, ["the answer's a's b is None, not True"]),
+        ({"a": 1}, ["a"], ["the answer is ['a'], not {'a': 1}"]),
+        (["a"], ["a", "b"], ["the answer is ['a', 'b'], not ['a']"]),
+        ([], [], []),
+    ],
+)
+def test_differences(wanted: Any, got: Any, found: list[str]) -> None:
+    assert list(differences(wanted, got)) == found
+
+
+def test_what_is_left_out_of_an_answer_shows() -> None:
+    value = {"name": "w", "broker": {"port": 1, "url": "u"}, "pid": 7}
+    kept = rendering.picked(value, ["name", "broker.port"])
+    assert rendering.as_json(kept) == '{"name": "w", "broker": {"port": 1, ...}, ...}'
+    assert rendering.as_json(rendering.picked({"max": 1}, ["max"])) == '{"max": 1}'
+
+
+def test_long_answers_are_wrapped_between_their_keys() -> None:
+    value = {f"key{number}": "x" * 30 for number in range(5)}
+    lines = rendering.narrated(done("curl", value))
+    assert max(map(len, lines)) <= rendering.WIDTH
+    assert all(line.count('": "') == line.count('"key') for line in lines[1:] if "..." not in line)
+
+
+def test_two_tours_read_the_same() -> None:
+    def tour(port: int, worker: str, folder: str, pid: int, second: str) -> str:
+        url = f"http://127.0.0.1:{port}"
+        names = {"port": port, "url": url, "worker": worker, "branch": "branch1"}
+        return rendering.readme(
+            [
+                done(f"curl {url}/foo/instances/{worker}/", {"pid": pid}),
+                done("supervisorctl", text=f"{worker} pid {pid}, uptime 0:00:{second}"),
+                done("grep", text=f"2026-11-25 10:29:{second}.97 root {folder}/instances"),
+            ],
+            names,
+            folder,
+        )
+
+    one = tour(4711, "5a1e", "/tmp/one", 1234, "12")
+    assert one == tour(4712, "9b7c", "/tmp/two", 5678, "13")
+    assert str(rendering.FIXED["worker"]) in one
+    assert "4711" not in one
