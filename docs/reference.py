@@ -58,22 +58,27 @@ def routes() -> list[Route]:
     later: dict[str, str] = {}
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        is_later = "/!/" in rule.rule
-        # Every path with one has the other; and GET has no asynchronous form.
-        if "/instance/" in rule.rule or (is_later and not (rule.defaults or {}).get("nowait")):
+        # Aliases, and what refuses to GET anything asynchronously, are in the rules.
+        if "/instance/" in rule.rule or view.__name__ == "_refuse":
             continue
-        methods = " ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}, reverse=True))
-        methods = "PUT POST" if methods == "PUT POST" else methods
-        path = rule.rule.replace("/!/", "/") if is_later else rule.rule
-        route = Route(rule.endpoint.split(".")[0], methods, path, getattr(view, "params", None))
-        if is_later:
-            later[route.key] = rule.rule
+        shown = rule.rule.replace("<path:rest>", "<url>")
+        noun, params = rule.endpoint.split(".")[0], getattr(view, "params", None)
+        route = Route(noun, _verbs(rule.methods or set()), shown.replace("/!/", "/"), params)
+        if "/!/" in shown:
+            later[route.key] = shown
         else:
             found[route.key] = route
     return [
         Route(each.noun, each.methods, each.path, each.params, later.get(key, ""))
         for key, each in found.items()
     ]
+
+
+def _verbs(methods: set[str]) -> str:
+    """In the order of the contract; what takes all of them takes a VERB."""
+    if "TRACE" in methods:
+        return "VERB"
+    return " ".join(sorted(methods - {"HEAD", "OPTIONS"}, reverse=True))
 
 
 def reference() -> str:

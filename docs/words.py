@@ -8,6 +8,7 @@ NOUNS = {
     "instances": "Instances",
     "queues": "Queues",
     "consumers": "Consumers",
+    "tasks": "URLs as tasks",
     "branches": "Branches",
     "meta": "Health",
 }
@@ -71,6 +72,26 @@ ROUTES = {
         "Have it consume from the queue: ``201``, or ``200`` where it was asked for already."
     ),
     "DELETE /<app>/instances/<name>/queues/<queue>/": "Have it stop consuming from the queue.",
+    "VERB /<app>/queue/<queue>/<url>": (
+        "Queue the request for a worker that consumes from the queue: ``202`` with ``uuid`` "
+        "``url`` ``queue`` ``method`` ``params``. The verb is any; it, the query, the body, its "
+        "``Content-Type``, and every ``X-Forward-<Name>`` as ``<Name>`` are the request's. The "
+        "URL is taken as it stands, ``http://`` and all, and the query is its own. A target "
+        "that is not allowed is ``400``."
+    ),
+    "PUT POST /<app>/queue/<queue>/": (
+        "Queue a JSON list of up to 10,000 ``{url, method, params, data, headers}``, all or "
+        "none: ``202`` with ``uuids``."
+    ),
+    "GET /<app>/query/<id>/state/": (
+        "``state``: ``PENDING``, ``SUCCESS``, ``FAILURE``, ... ``404`` for what was never queued."
+    ),
+    "GET /<app>/query/<id>/result/": (
+        "``state`` and ``result``: ``status_code`` ``headers`` ``body`` ``encoding`` "
+        "``truncated`` ``elapsed_s`` ``url``; ``null`` until it has ended. Where nobody answered "
+        "the state is ``FAILURE``, with ``error``."
+    ),
+    "GET /<app>/query/<id>/wait/": "The same once it has ended, or ``408``.",
     "GET /branches/": "The ids of the branches that live, as a list.",
     "GET /branches/<id>/": "What it was started with, and how its host is.",
     "GET /ping/": "``pong``; asks neither the store nor a broker.",

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
+from amqp.exceptions import AMQPError
 from kombu import Connection, Exchange, Queue, pools
+from kombu.exceptions import KombuError
 from kombu.transport import virtual
 
 from cyme_supd.domain.broker import parse_broker
@@ -19,7 +21,7 @@ ANSWER_S = 5.0
 SILENCE_S = 0.5
 #: The tour's queue, by the name that the tour's text has.
 QUEUE = Queue("tasks", Exchange("tasks"), routing_key="tasks")
-_FAILURES = (OSError, *Connection("memory://").connection_errors)
+_FAILURES = (OSError, KombuError, AMQPError)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def _asking(broker: str) -> Iterator[Celery]:
     app.conf.update(broker_connection_timeout=4, broker_connection_retry=False)
     try:
         yield app
+    except _FAILURES as exc:
+        raise Wrong(f"{masked(broker)} does not answer: {exc}") from None
     finally:
         app.close()
         # kombu keeps connections for the next who asks; by then the broker

@@ -1,0 +1,78 @@
+"""``make tour``, which is the whole getting-started: on each broker, and where it must fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.tour import readme
+from docs.tour.steps import STEPS
+from tests.acceptance import processes
+from tests.acceptance.celeryside import has_queue
+from tests.acceptance.harness import plain_environment
+from tests.support import eventually
+
+pytestmark = pytest.mark.timeout(240)
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where the tour puts everything; at its end nothing may be left of it."""
+    # Short: a unix socket's path has 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="cy", dir="/tmp") as name:
+        yield Path(name)
+        assert processes.with_a_foot_in(name) == []
+        assert os.listdir(name) == []
+
+
+def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "docs.tour", *words],
+        cwd=CHECKOUT,
+        env={**plain_environment(), "TMPDIR": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def take(folder: Path, *words: str) -> tuple[int, str, str]:
+    """The tour's exit status, and what it printed."""
+    tour = begin(folder, *words)
+    out, err = tour.communicate(timeout=200)
+    return tour.returncode, out, err
+
+
+def test_the_whole_tour(folder: Path, broker: str | None) -> None:
+    code, out, err = take(folder, *(["--broker", broker] if broker else []))
+    assert (code, err) == (0, "")
+    assert len(readme.commands(out)) == len(STEPS) - 1
+    assert f"{len(STEPS)} steps" in out.splitlines()[-1]
+    if broker:
+        assert not has_queue(broker, "tasks")
+
+
+def test_a_broker_that_is_not_there(folder: Path) -> None:
+    code, out, err = take(folder, "--broker", "redis://:hidden@127.0.0.1:1/0")
+    assert (code, out) == (1, "")
+    assert err.startswith("tour: redis://:********@127.0.0.1:1/0 cannot be reached: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_tour_that_is_broken_off(folder: Path) -> None:
+    tour = begin(folder)
+    assert tour.stdout is not None
+    eventually(lambda: tour.stdout and "/foo/instances/" in tour.stdout.readline(), 60)
+    tour.send_signal(signal.SIGTERM)
+    tour.communicate(timeout=60)
+    assert tour.returncode == 128 + signal.SIGTERM
