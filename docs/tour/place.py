@@ -47,6 +47,7 @@ class Place:
         self.output = folder / "output"
         self._branch: subprocess.Popen[bytes] | None = None
         (folder / ".curlrc").write_text(CURLRC)
+        (folder / "tmp").mkdir()
 
     @property
     def log(self) -> Path:
@@ -61,6 +62,8 @@ class Place:
             **kept,
             "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "CURL_HOME": str(self.folder),
+            # A worker that is killed -9 cannot tidy up what it has there.
+            "TMPDIR": str(self.folder / "tmp"),
         }
 
     def start(self, command: str) -> str:

@@ -17,7 +17,8 @@ def section(text: str) -> str:
 
 def with_section(text: str, tour: str) -> str:
     """*text* with another tour."""
-    return text.replace(section(text), f"{tour.rstrip()}\n\n")
+    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+    return f"{before}\n{tour.strip()}\n\n{after}"
 
 
 def commands(tour: str) -> list[str]:

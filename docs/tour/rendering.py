@@ -82,14 +82,14 @@ def _answer(done: Done) -> list[str]:
     shown = done.heard.value
     if done.step.shows is not None:
         shown = picked(shown, done.step.shows.split())
-    # A key and its value stay in one line.
-    glued = as_json(shown).replace('": ', '":\xa0')
+    # Lines end behind a comma, nowhere else.
+    glued = as_json(shown).replace(" ", "\xa0").replace(",\xa0", ", ")
     lines = textwrap.wrap(glued, WIDTH - 4, subsequent_indent=" ", break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines]
 
 
 def _text(done: Done) -> list[str]:
-    lines = done.heard.text.splitlines()
+    lines = [line.rstrip() for line in done.heard.text.splitlines()]
     # What the branch prints of a tour of its own is not this one.
     return lines[:6] if done.step.does == "start" else lines
 

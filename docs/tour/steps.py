@@ -78,7 +78,7 @@ STEPS = (
         "the branch's broker, and one with a broker of its own",
         status=201,
         answer={"name": "foo", "instances": []},
-        shows="name broker.hostname broker.port instances",
+        shows="name broker.hostname broker.port",
     ),
     Step(
         "curl -X POST {url}/bar/",
@@ -88,7 +88,8 @@ STEPS = (
         is_in_readme=False,
     ),
     Step(
-        "curl {url}/bar/ -d hostname=mq.example -d userid=bar -d password=s3cret -d vhost=/",
+        "curl {url}/bar/ \\\n"
+        "    -d hostname=mq.example -d userid=bar -d password=s3cret -d vhost=/",
         answer={
             "name": "bar",
             "broker": {
@@ -151,7 +152,7 @@ STEPS = (
         shows="name exchange exchange_type routing_key options",
         worker=IDLE,
     ),
-    Step("curl {url}/foo/queues/", answer=["tasks"], worker=IDLE),
+    Step("curl {url}/foo/queues/", answer=["tasks"], worker=IDLE, is_in_readme=False),
     Step(
         "curl {url}/foo/queues/tasks/",
         answer={"name": "tasks", "exchange": "tasks", "routing_key": "tasks"},
@@ -173,8 +174,8 @@ STEPS = (
     ),
     Step(
         "curl '{url}/foo/queue/tasks/{target}/hello?name=Ada'",
-        "Queue a URL: a worker that consumes from ``tasks`` requests it, with the same verb, and "
-        "its answer is the task's result",
+        "Queue a URL: a worker that consumes from ``tasks`` requests it, with the verb that you "
+        "used, and what comes back is the task's result",
         status=202,
         answer={"url": "{target}/hello?name=Ada", "queue": "tasks", "method": "GET"},
         shows="uuid url queue method",
@@ -195,8 +196,8 @@ STEPS = (
         worker=CONSUMES,
     ),
     Step(
-        "curl {url}/foo/queue/tasks/{target}/people -d name=Ada -d born=1815",
-        "What comes with the request goes along; and one can wait for the result",
+        "curl {url}/foo/queue/tasks/{target}/people \\\n    -d name=Ada -d born=1815",
+        "What you send with it goes along; and you can wait for the result",
         status=202,
         answer={"url": "{target}/people", "queue": "tasks", "method": "POST"},
         shows="uuid url queue method",
@@ -220,14 +221,17 @@ STEPS = (
             "autoscaler": {"max": 1, "min": 1},
             "instance": {"name": "{worker}", "queues": ["tasks"]},
         },
-        shows="pid total autoscaler",
+        shows="pid total autoscaler.max autoscaler.min",
         worker=CONSUMES,
     ),
     Step(
-        "curl {url}/foo/instance/{worker}/autoscale/", answer={"max": 1, "min": 1}, worker=CONSUMES
+        "curl {url}/foo/instance/{worker}/autoscale/",
+        answer={"max": 1, "min": 1},
+        worker=CONSUMES,
+        is_in_readme=False,
     ),
     Step(
-        "curl -X POST '{url}/foo/instance/{worker}/autoscale/?max=3&min=1'",
+        "curl -X POST \\\n    '" + INSTANCE + "/autoscale/?max=3&min=1'",
         answer={"max": 3, "min": 1},
         worker=SCALES,
     ),
@@ -253,14 +257,14 @@ STEPS = (
     ),
     Step(
         "supervisorctl -c instances/supervisord.conf status",
-        "supervisord is there, and its tools work as you know them",
+        "supervisord keeps the processes, and its tools work as you know them",
         does="run",
         answer="cyme:branch",
         worker=SCALES,
     ),
     Step(
         "curl -X POST '{url}/foo/?brokr=amqp://mq//'",
-        "What cannot be is said in words",
+        "What cannot be done is said in words",
         status=400,
         answer={"error": {"code": "invalid", "hint": "did you mean 'broker'?"}},
         worker=SCALES,

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from celery import Celery
 from amqp.exceptions import AMQPError
+from celery import Celery
 from kombu import Connection, Exchange, Queue, pools
 from kombu.exceptions import KombuError
 from kombu.transport import virtual

@@ -28,8 +28,9 @@ def test_the_readme_s_words_are_the_tour_s() -> None:
     assert [title for title in titles if title and title not in tour] == []
 
 
-def test_another_tour_takes_the_place_of_the_old() -> None:
-    text = f"before\n\n{readme.BEGIN}\nold\n\n{readme.END}\nafter\n"
+@pytest.mark.parametrize("old", ["", "\n", "\nold\n\n"])
+def test_another_tour_takes_the_place_of_the_old(old: str) -> None:
+    text = f"before\n\n{readme.BEGIN}{old}{readme.END}\nafter\n"
     new = readme.with_section(text, "\nnew\n\n")
     assert new == f"before\n\n{readme.BEGIN}\nnew\n\n{readme.END}\nafter\n"
 
