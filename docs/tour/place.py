@@ -66,7 +66,7 @@ class Place:
             "TMPDIR": str(self.folder / "tmp"),
         }
 
-    def start(self, command: str) -> str:
+    def start(self, command: str, port: int) -> str:
         """Run the branch in the first terminal; what it prints first comes back."""
         with self.output.open("wb") as output:
             self._branch = subprocess.Popen(
@@ -78,7 +78,8 @@ class Place:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        if not wait_for(self._is_up, UP_WITHIN_S):
+        # The branch and its web start side by side, and either may be first.
+        if not wait_for(lambda: self._is_up() and listens(port), UP_WITHIN_S):
             raise Wrong(f"the branch is not up within {UP_WITHIN_S:g} s")
         return self.output.read_text(errors="replace").partition("\n\n")[0]
 

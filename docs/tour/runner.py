@@ -64,7 +64,7 @@ class Runner:
     # The four things a step may do
 
     def _start(self, step: Step, command: str) -> Heard:
-        text = self._place.start(command)
+        text = self._place.start(command, self.names["port"])
         config = load(self._place.folder / "instances")
         self._workers = Workers(config.broker, config.id)
         return Heard(text)
@@ -87,7 +87,7 @@ class Runner:
     def _typed(self, step: Step, command: str) -> Heard:
         done = self._place.run(command)
         if done.returncode:
-            raise Wrong(f"curl: {done.stderr.strip()}")
+            raise Wrong(" ".join(done.stderr.split()))
         if done.stderr != str(step.status):
             raise Wrong(f"the answer is {done.stderr}, not {step.status}: {done.stdout.strip()}")
         try:
