@@ -56,13 +56,15 @@ ROUTES = {
         "Set how many processes it may and must have; ``max`` and ``min`` come back."
     ),
     "GET /<app>/queues/": "The names of the application's queues, as a list.",
-    "GET /<app>/queues/<queue>/": "The declaration.",
+    "GET /<app>/queues/<queue>/": (
+        "The declaration, with ``depth`` and ``consumers`` where the broker tells."
+    ),
     "PUT POST /<app>/queues/<queue>/": (
         "Declare it (``201``), or declare it otherwise (``200``, with ``restarting``)."
     ),
     "DELETE /<app>/queues/<queue>/": (
         "Forget the declaration; its instances stop consuming from it. The broker's own queue "
-        "and its messages stay."
+        "and its messages stay, unless ``purge`` drops them."
     ),
     "DELETE /<app>/queues/": "Refused: queues are deleted one by one.",
     "GET /<app>/instances/<name>/queues/": (
@@ -133,6 +135,7 @@ PARAMETERS = {
     "password": "The broker's.",
     "pool": "``prefork`` (unless said), ``gevent``, ``eventlet``, ``threads`` or ``solo``.",
     "port": "The broker's.",
+    "purge": "Drop the messages that wait in the queue.",
     "queues": (
         "What a new instance consumes from; an edit replaces it. In a query or a form it may be "
         "repeated, or have commas."
