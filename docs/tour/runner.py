@@ -140,7 +140,7 @@ class Runner:
         def agrees() -> bool:
             nonlocal problem, own
             own = self._workers.ask(name) if self._workers else None
-            problem = self._disagreement(said, own)
+            problem = disagreement(said, own, name, self.names.get("pid"))
             return not problem
 
         if not wait_for(agrees, step.within_s) or own is None:
@@ -148,18 +148,22 @@ class Runner:
         self.names["pid"] = own.pid
         return own
 
-    def _disagreement(self, said: Says, own: Own | None) -> str:
-        """What is not as it should be, in words; empty where all is well."""
-        if own is None:
-            return "is silent"
-        queues = tuple(sorted((f"dq.{self.names['worker']}", *said.queues)))
-        if own.queues != queues:
-            return f"consumes from {', '.join(own.queues)}, not from {', '.join(queues)}"
-        if (own.max, own.min) != (said.max, said.min):
-            return f"scales from {own.min} to {own.max}, not from {said.min} to {said.max}"
-        if said.is_new_process and own.pid == self.names["pid"]:
-            return f"is still process {own.pid}"
-        return ""
+
+def disagreement(said: Says, own: Own | None, name: str, pid: int | None) -> str:
+    """What the worker of this *name* says otherwise, in words; empty where nothing.
+
+    *pid* is the process that it was before.
+    """
+    if own is None:
+        return "is silent"
+    queues = tuple(sorted((f"dq.{name}", *said.queues)))
+    if own.queues != queues:
+        return f"consumes from {', '.join(own.queues)}, not from {', '.join(queues)}"
+    if (own.max, own.min) != (said.max, said.min):
+        return f"scales from {own.min} to {own.max}, not from {said.min} to {said.max}"
+    if said.is_new_process and own.pid == pid:
+        return f"is still process {own.pid}"
+    return ""
 
 
 def differences(wanted: Any, got: Any, at: str = "the answer") -> Iterator[str]:

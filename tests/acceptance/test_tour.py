@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
 from docs.tour import readme
 from docs.tour.steps import STEPS
@@ -67,6 +68,18 @@ def test_a_broker_that_is_not_there(folder: Path) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("tour: redis://:********@127.0.0.1:1/0 cannot be reached: ")
     assert len(err.splitlines()) == 1
+
+
+def test_a_queue_that_is_somebody_s(folder: Path, rabbitmq_url: str) -> None:
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.channel()
+        channel.queue_declare("tasks", durable=True, auto_delete=False)
+        try:
+            code, out, err = take(folder, "--broker", rabbitmq_url)
+        finally:
+            channel.queue_delete("tasks")
+    assert (code, out) == (1, "")
+    assert "has a queue 'tasks' already" in err
 
 
 def test_a_tour_that_is_broken_off(folder: Path) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from urllib.request import urlopen
 
 import pytest
 
 from docs.tour import readme, rendering
-from docs.tour.runner import Done, Heard, differences
-from docs.tour.steps import STEPS, with_names
+from docs.tour.place import Place, Wrong
+from docs.tour.runner import Done, Heard, Runner, differences, disagreement
+from docs.tour.steps import STEPS, Arrives, Says, Step, with_names
+from docs.tour.target import Target, target
+from docs.tour.worker import Own
 
 
 def done(command: str, value: Any = None, text: str = "", **more: Any) -> Done:
@@ -66,6 +72,68 @@ def test_a_name_alone_keeps_its_type() -> None:
 )
 def test_differences(wanted: Any, got: Any, found: list[str]) -> None:
     assert list(differences(wanted, got)) == found
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        (Own(2, ("dq.w", "tasks"), 3, 1), ""),
+        (None, "is silent"),
+        (Own(2, ("dq.w",), 3, 1), "consumes from dq.w, not from dq.w, tasks"),
+        (Own(2, ("dq.w", "tasks"), 1, 1), "scales from 1 to 1, not from 1 to 3"),
+        (Own(1, ("dq.w", "tasks"), 3, 1), "is still process 1"),
+    ],
+)
+def test_what_a_worker_says_otherwise(own: Own | None, found: str) -> None:
+    said = Says(("tasks",), max=3, is_new_process=True)
+    assert disagreement(said, own, "w", pid=1) == found
+
+
+@dataclass
+class OneAnswer:
+    """A place where every command ends the same."""
+
+    stdout: str = '{"a": 1}'
+    stderr: str = "200"
+    returncode: int = 0
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, self.returncode, self.stdout, self.stderr)
+
+
+@pytest.fixture
+def server() -> Iterator[Target]:
+    with target() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (OneAnswer(stderr="404"), "curl: the answer is 404, not 200"),
+        (OneAnswer(stdout="<html>"), "curl: the answer is no JSON"),
+        (OneAnswer('{"a": 2}'), "curl: the answer's a is 2, not 1"),
+        (OneAnswer("", "(7) refused\n000", 7), "curl: (7) refused 000"),
+    ],
+)
+def test_an_answer_that_is_not_as_it_should_be(
+    answer: OneAnswer, message: str, server: Target
+) -> None:
+    runner = Runner(cast(Place, answer), server, {})
+    with pytest.raises(Wrong) as failure:
+        list(runner.take([Step("curl", answer={"a": 1})]))
+    assert str(failure.value).startswith(message)
+
+
+def test_a_request_that_has_not_arrived_once(server: Target) -> None:
+    runner = Runner(cast(Place, OneAnswer()), server, {})
+    arrives = Arrives("GET", "/hello?name=Ada", agent="a/1")
+    step = Step("curl", answer={"a": 1}, arrives=arrives)
+    with pytest.raises(Wrong, match="0 times"):
+        list(runner.take([step]))
+    with urlopen(f"{server.url}/hello?name=Ada") as answer:
+        assert answer.read() == b"Hello, Ada!"
+    assert [replace(one, agent="a/1") for one in server.got] == [arrives]
 
 
 def test_what_is_left_out_of_an_answer_shows() -> None:
