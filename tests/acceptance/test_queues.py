@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Connection, Exchange, Queue
 
-from tests.acceptance.celeryside import ask_worker, lines, queues, worker_pid
+from tests.acceptance.celeryside import ask_worker, queues, worker_pid
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually
 
@@ -49,21 +47,6 @@ def declaration(host: BranchHost, worker: str, queue: str) -> dict[str, Any]:
     return dict(found)
 
 
-def send(host: BranchHost, exchange: str, kind: str, key: str, *words: object, **more: Any) -> None:
-    """A task's message, from a producer that knows no Celery."""
-    target = Exchange(exchange, type=kind)
-    with Connection(host.broker) as connection:
-        Producer(connection.channel()).publish(
-            [list(map(str, words)), {}, {}],
-            exchange=target,
-            declare=[target],
-            routing_key=key,
-            headers={"task": "house.write", "id": unique("id")},
-            serializer="json",
-            **more,
-        )
-
-
 def test_the_seeds_own(host: BranchHost, worker: str) -> None:
     form = {"exchange": "tasks", "routing_key": "tasks"}
     made = host.client.post(f"/{APP}/queues/tasks/", data=form)
@@ -81,30 +64,6 @@ def test_the_seeds_own(host: BranchHost, worker: str) -> None:
     assert host.client.delete(f"/{APP}/queues/").status_code == 400
     assert host.delete(f"/{APP}/queues/tasks/") == {"ok": "ok"}
     assert host.get(f"/{APP}/queues/") == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "key", "sent"),
-    # On Redis a fanout exchange passes on what has the key of the binding.
-    [("direct", "a.b", "a.b"), ("topic", "news.#", "news.of.today"), ("fanout", "x.y", "x.y")],
-)
-def test_messages_arrive_before_and_after_a_crash(
-    host: BranchHost, worker: str, queue: str, kind: str, key: str, sent: str, tmp_path: Path
-) -> None:
-    note, exchange = tmp_path / "note", f"ex.{queue}"
-    host.post(
-        f"/{APP}/queues/{queue}/", 201, exchange=exchange, exchange_type=kind, routing_key=key
-    )
-    consume(host, worker, queue)
-    send(host, exchange, kind, sent, note, "one")
-    eventually(lambda: lines(note) == ["one"])
-
-    pid = worker_pid(host, worker)
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: (ask_worker(host, worker, "stats") or {}).get("pid") not in (None, pid), 20)
-    assert queues(host, worker) == {f"dq.{worker}", queue}
-    send(host, exchange, kind, sent, note, "two")
-    eventually(lambda: lines(note) == ["one", "two"])
 
 
 def test_options_reach_the_worker(host: BranchHost, worker: str, queue: str) -> None:

@@ -29,6 +29,7 @@ from cyme_supd.domain.status import Answer
 from cyme_supd.errors import Unavailable
 from cyme_supd.workers.pidbox import WorkerQuestions, reply_address
 from cyme_supd.workers.remote import Collectors
+from tests.relay import relayed
 from tests.support import eventually
 from tests.unit.values import AT, a_worker
 
@@ -166,6 +167,52 @@ def test_a_queue_that_is_there_otherwise_is_refused_and_harms_nobody(
         assert "poison" not in answer.queues
 
 
+def test_it_has_its_queues_again_when_it_has_connected_again(
+    heard: Heard, broker: str, tmp_path: Path
+) -> None:
+    early, late = _queue("kept", "topic", {}), _queue("kept.too", "direct", {})
+    with relayed(broker) as (line, near):
+        worker = replace(a_worker_at(near), queues=(early,))
+        heard.collectors.use([near])
+        with running(worker, tmp_path) as process:
+            eventually(lambda: heard.collectors.answer(worker), 30)
+            heard.collectors.consume(worker, [entry(late)])
+            eventually(lambda: "kept.too" in _answer(heard, worker).queues)
+            heard.collectors.forget(worker)
+
+            line.cut()
+            line.mend()
+
+            answer = eventually(lambda: _asked(heard, worker), 30)
+            assert answer.pid == process.pid
+            assert answer.queues.keys() == {"dq.w1", "kept", "kept.too"}
+
+
+def test_a_queue_that_became_another_while_it_was_away_is_refused(
+    heard: Heard, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    changed, good = _queue("changed", "direct", {}), _queue("unchanged", "direct", {})
+    with relayed(rabbitmq_url) as (line, near):
+        worker = replace(a_worker_at(near), queues=(changed, good))
+        heard.collectors.use([near])
+        with running(worker, tmp_path) as process:
+            eventually(lambda: heard.collectors.answer(worker), 30)
+            heard.collectors.forget(worker)
+
+            line.cut()
+            with Connection(rabbitmq_url) as connection:
+                other = Queue("changed", Exchange("ex.changed"), "key.changed", max_priority=9)
+                declared = other(connection.channel())
+                declared.delete()
+                declared.declare()
+            line.mend()
+
+            answer = eventually(lambda: _asked(heard, worker), 30)
+            assert answer.pid == process.pid
+            assert "PRECONDITION_FAILED" in answer.refused["changed"][1]
+            assert answer.queues.keys() == {"dq.w1", "unchanged"}
+
+
 def test_the_stats_of_one_worker(broker: str, tmp_path: Path, heard: Heard) -> None:
     worker = a_worker_at(broker)
     heard.collectors.use([broker])
@@ -251,6 +298,12 @@ def _listener(url: str) -> psutil.Process:
         ):
             return each
     raise AssertionError(f"nobody listens on {port}")
+
+
+def _asked(heard: Heard, worker: Worker) -> Answer | None:
+    """Its answer to whoever goes on asking."""
+    heard.collectors.ask([worker])
+    return heard.collectors.answer(worker)
 
 
 def _answer(heard: Heard, worker: Worker) -> Answer:
