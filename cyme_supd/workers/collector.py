@@ -69,6 +69,7 @@ class Collector:
         self._wishes = Wishes(clock)
         self._watch = PulseWatch(self.masked_url, clock, on_pulse)
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         self._is_listening = threading.Event()
         self._exchange = Exchange(
             f"cyme.pulse.{self._address}", type="fanout", durable=False, auto_delete=True
@@ -79,8 +80,9 @@ class Collector:
             threading.Thread(target=self._keep, args=(name, body), name=name, daemon=True).start()
 
     def stop(self) -> None:
-        """Let both threads end; neither is waited for."""
-        self._stop.set()
+        """Let both threads end; neither is waited for, nor shows signs of life any more."""
+        with self._lock:
+            self._stop.set()
 
     def put(self, command: str, arguments: dict[str, Any], nodes: Sequence[str]) -> None:
         """Have a question asked as soon as may be; it is lost if the broker is down."""
@@ -124,7 +126,7 @@ class Collector:
         """
         failures = 0
         while not self._stop.is_set():
-            self._beat(name)
+            self._live(name)
             conn = pidbox.connection(self.url)
             losses = self._watch.losses
             try:
@@ -133,16 +135,21 @@ class Collector:
                 body(conn, partial(self._go_on, name, losses))
                 conn.release()
             except pidbox.broken(conn) as exc:
-                self._beat(name)
+                self._live(name)
                 self._watch.lost(f"{type(exc).__name__}: {exc}")
                 bounded.let_go(conn)
-                self._beat(name)
+                self._live(name)
                 self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
 
+    def _live(self, name: str) -> None:
+        with self._lock:
+            if not self._stop.is_set():
+                self._beat(name)
+
     def _go_on(self, name: str, losses: int) -> None:
         """A sign of life; raises where the connection had better be another."""
-        self._beat(name)
+        self._live(name)
         self._watch.check_connection(losses)
 
     # -- the collector

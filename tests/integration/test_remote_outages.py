@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -115,6 +116,74 @@ def test_both_threads_show_signs_of_life_while_it_hangs(heard: Heard, valkey_url
         for _ in range(2):
             heard.beats.clear()
             eventually(lambda: heard.beats == names, 20)
+
+
+def test_one_that_is_left_while_it_hangs_is_not_waited_for(valkey_url: str) -> None:
+    heard = Heard()
+    heard.collectors.use([valkey_url])
+    eventually(lambda: is_well(heard, valkey_url))
+    names = set(heard.beats)
+    with frozen(valkey_url):
+        eventually(lambda: is_well(heard, valkey_url) is False, 20)
+        heard.collectors.use([])
+        heard.beats.clear()
+        eventually(lambda: not names & {thread.name for thread in threading.enumerate()}, 30)
+    # Who is watched and has ended counts as stuck.
+    assert heard.retired == names
+    assert heard.beats == set()
+
+
+def test_one_that_vanishes_without_a_word_is_found_again(heard: Heard, valkey_url: str) -> None:
+    with Wire(valkey_url) as wire:
+        heard.collectors.use([wire.url])
+        eventually(lambda: is_well(heard, wire.url))
+        # Connections stay open for ever, and new ones are good.
+        wire.mute()
+        eventually(lambda: is_well(heard, wire.url) is False, 20)
+
+        eventually(lambda: is_well(heard, wire.url), 20)
+
+
+class Wire:
+    """Passes on what goes to a broker and comes from it, until it is mute."""
+
+    def __init__(self, url: str) -> None:
+        port = url.rsplit(":", 1)[1].partition("/")[0]
+        self._target = ("127.0.0.1", int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = url.replace(port, str(self._listener.getsockname()[1]))
+        self._open: list[socket.socket] = []
+        self._mute: set[socket.socket] = set()
+
+    def __enter__(self) -> Wire:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def mute(self) -> None:
+        """What is open now says nothing any more, and does not close."""
+        self._mute.update(self._open)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(self._target)
+                self._open += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with source, contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                if source not in self._mute:
+                    target.sendall(chunk)
 
 
 def test_a_queue_to_drop_is_dropped_when_it_is_back_unless_it_is_used_again(
