@@ -43,7 +43,7 @@ format: $(VENV)/.installed-dev ## put right what the formatter and the linter ca
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed-dev ## each figure beside its peer's, measured in the same run
+bench: $(VENV)/.installed-bench ## each figure beside its peer's, measured in the same run
 	@set -e; for each in benchmarks/bench_*.py; do \
 		name=$${each%.py}; $(BIN)/python -m benchmarks.$${name##*/} $(ARGS); done
 
@@ -78,3 +78,7 @@ $(VENV)/.installed: $(DESCRIBED_BY) | $(BIN)/python
 $(VENV)/.installed-dev: $(DESCRIBED_BY) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@

@@ -27,6 +27,8 @@ class Table:
     title: str
     unit: str = "s"
     digits: int = 3
+    #: Rates: targets are what ours must reach, not what it may take.
+    more_is_better: bool = False
     _ours: tuple[float, ...] = ()
     _rows: list[_Row] = field(default_factory=list)
 
@@ -39,7 +41,8 @@ class Table:
         ratio = median(self._ours) / median(samples)
         verdict = f"{ratio:.2f}x"
         if target is not None:
-            verdict += f"  target {target:.2f}x  {_passes(ratio <= target)}"
+            is_held = ratio >= target if self.more_is_better else ratio <= target
+            verdict += f"  target {target:.2f}x  {_passes(is_held)}"
         self._rows.append(_Row(label, tuple(samples), verdict))
 
     def part(self, label: str, samples: Sequence[float]) -> None:

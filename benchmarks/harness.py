@@ -101,11 +101,13 @@ class Branch:
 
     def ask(self, method: str, path: str, **body: Any) -> Any:
         """The JSON that comes back; ``RuntimeError`` for an error."""
+        return self.send(method, path, json.dumps(body) if body else None)
+
+    def send(self, method: str, path: str, content: str | None = None) -> Any:
+        """As :meth:`ask`, with a JSON text for a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
         try:
-            connection.request(
-                method, path, json.dumps(body) if body else None, {"Content-Type": _JSON}
-            )
+            connection.request(method, path, content, {"Content-Type": _JSON})
             response = connection.getresponse()
             text = response.read().decode()
         finally:

@@ -101,7 +101,7 @@ class Caller:
     def __init__(self, broker: str) -> None:
         self._connection = Connection(broker)
         self._address = f"bench-{uuid4().hex}"
-        self._answers: list[tuple[str, str]] = []
+        self._answers: dict[tuple[str, str], Any] = {}
         replies = Queue(
             self._address, _MAILBOX.reply_exchange, self._address, durable=False, auto_delete=True
         )
@@ -128,23 +128,32 @@ class Caller:
         self._connection.release()
 
     def _receive(self, body: Mapping[str, Any], message: Any) -> None:
-        self._answers.extend((str(message.headers.get("ticket")), node) for node in body)
+        ticket = str(message.headers.get("ticket"))
+        self._answers.update({(ticket, node): said for node, said in body.items()})
 
-    def wait_for(self, node: str) -> None:
-        """Until *node* has answered a question put from now on."""
+    def wait_for(self, node: str, command: str = "ping") -> Any:
+        """What *node* answers to a *command* put from now on."""
         ticket, deadline = uuid4().hex, time.monotonic() + DEADLINE_S
         self._answers.clear()
         while (ticket, node) not in self._answers:
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"{node} does not answer")
-            self._ask(node, ticket)
-            self._drain(time.monotonic() + ASK_EVERY_S)
+            self._ask(node, command, ticket)
+            self._drain(time.monotonic() + ASK_EVERY_S, (ticket, node))
+        return self._answers[ticket, node]
 
-    def _ask(self, node: str, ticket: str) -> None:
+    def wait_until_consumed(self, queue: str, node: str) -> None:
+        """Until *node* itself says that it consumes from *queue*."""
+        deadline = time.monotonic() + DEADLINE_S
+        while queue not in {found["name"] for found in self.wait_for(node, "active_queues")}:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{node} does not consume from {queue}")
+
+    def _ask(self, node: str, command: str, ticket: str) -> None:
         reply_to = {"exchange": _MAILBOX.reply_exchange.name, "routing_key": self._address}
         self._producer.publish(
             {
-                "method": "ping",
+                "method": command,
                 "arguments": {},
                 "destination": [node],
                 "ticket": ticket,
@@ -155,8 +164,8 @@ class Caller:
             headers={"clock": 0, "expires": time.time() + DEADLINE_S},
         )
 
-    def _drain(self, until: float) -> None:
-        while (left := until - time.monotonic()) > 0:
+    def _drain(self, until: float, wanted: tuple[str, str]) -> None:
+        while wanted not in self._answers and (left := until - time.monotonic()) > 0:
             with suppress(TimeoutError):
                 self._connection.drain_events(timeout=left)
 
