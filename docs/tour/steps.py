@@ -174,8 +174,9 @@ STEPS = (
     ),
     Step(
         "curl '{url}/foo/queue/tasks/{target}/hello?name=Ada'",
-        "Queue a URL: a worker that consumes from ``tasks`` requests it, with the verb that you "
-        "used, and what comes back is the task's result",
+        "Queue a URL, here one of a small web server on port 8080: a worker that consumes from "
+        "``tasks`` requests it, with the verb that you used, and what comes back is the task's "
+        "result",
         status=202,
         answer={"url": "{target}/hello?name=Ada", "queue": "tasks", "method": "GET"},
         shows="uuid url queue method",
