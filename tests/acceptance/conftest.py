@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.celeryside import write_project
 from tests.acceptance.harness import BranchHost
+from tests.services import OwnRabbitMQ, rabbitmq_to_kill
 
 EMBEDDED, RABBITMQ = "embedded", "rabbitmq"
 
@@ -20,6 +21,13 @@ def broker(request: pytest.FixtureRequest) -> str | None:
         return None
     url: str = request.getfixturevalue("rabbitmq_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRabbitMQ]:
+    """A RabbitMQ that tests may kill and stop; they leave it running."""
+    with rabbitmq_to_kill(None, tmp_path_factory.mktemp("broker")) as own:
+        yield own
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ AT_ONCE_S = 1.0
 class Broker(Protocol):
     """A broker in a test's hands; what brings it back returns when it is."""
 
-    url: str | None
+    @property
+    def url(self) -> str | None: ...
 
     def take(self, host: BranchHost) -> None: ...
     def give(self, host: BranchHost) -> None: ...
@@ -207,7 +208,7 @@ class Load:
 
     def _create(self) -> None:
         if len(self.wish.created) < self._most:
-            name = f"{self._prefix}{self._count}"
+            name = f"{self._prefix}-{self._count}"
             self._post(f"/foo/instances/{name}/", lambda: self.wish.created.append(name))
 
     def _post(self, path: str, accepted: Callable[[], None], **values: Any) -> None:

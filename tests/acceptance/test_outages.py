@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.celeryside import ask_worker, queues, worker_pid
-from tests.acceptance.harness import BranchHost
+from tests.acceptance.harness import BranchHost, unique
 from tests.acceptance.outages import Broker, Embedded, Load, Rabbit
-from tests.services import rabbitmq_to_kill
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -23,14 +22,10 @@ STANDING = ("w1", "w3")
 
 
 @pytest.fixture(scope="module", params=["embedded", "rabbitmq"])
-def broker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker]:
+def broker(request: pytest.FixtureRequest) -> Broker:
     if request.param == "embedded":
-        yield Embedded()
-        return
-    with rabbitmq_to_kill(None, tmp_path_factory.mktemp("broker")) as own:
-        yield Rabbit(own)
+        return Embedded()
+    return Rabbit(request.getfixturevalue("own_rabbitmq"))
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +41,14 @@ def host(broker: Broker) -> Iterator[BranchHost]:
 
 
 @pytest.fixture
-def load(host: BranchHost, broker: Broker, request: pytest.FixtureRequest) -> Iterator[Load]:
+def load(host: BranchHost, broker: Broker) -> Iterator[Load]:
     """Requests to come; in the end all is as it was before, at the broker, too."""
     for queue in ("q0", "q1", "q2"):
         host.post(f"/foo/instances/w1/queues/{queue}/", 201)
     host.post("/foo/instances/w1/", queues=[])
     eventually(lambda: queues(host, "w1") == {"dq.w1"})
     before = broker.holds(host)
-    load = Load(host, f"n{abs(hash(request.node.name)) % 1000}-")
+    load = Load(host, unique("n"))
     yield load
     host.post("/foo/instances/w2/enable/", 200, timeout=60)
     for name in load.wish.created:
