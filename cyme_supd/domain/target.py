@@ -43,6 +43,8 @@ _WRAPPING = tuple(
     ipaddress.ip_network(network)
     for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
 )
+#: White space, controls, and what no text should have in it.
+_UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 _PART = re.compile(r"0x[0-9a-f]*|[0-9]+", re.ASCII | re.IGNORECASE)
 _BRACKETED = re.compile(r"\[[^\[\]]*:[^\[\]]*\](:[0-9]*)?", re.ASCII)
 _HOST = re.compile(r"[^\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]{1,253}")
@@ -179,7 +181,7 @@ def parse_url(url: str) -> Target:
     """*url* in its parts; :exc:`Invalid` says what is wrong with it."""
     if len(url) > MAX_URL:
         raise Invalid(f"url: longer than {MAX_URL} characters")
-    if any(is_control(char) or char.isspace() for char in url):
+    if _UNFIT.search(url):
         raise Invalid("url: has white space or a control character in it", "percent-encode it")
     try:
         parts = urlsplit(url)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import queue
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +130,7 @@ class Outgoing:
     def _publish(self, producer: Producer, name: str, messages: Sequence[Message]) -> None:
         is_amqp = _is_amqp(producer.connection)
         try:
-            with producer.batch(max_size=max(1, len(messages))):
+            with self._together(producer, len(messages)):
                 for message in messages:
                     producer.publish(
                         message.body,
@@ -151,6 +152,10 @@ class Outgoing:
             if getattr(exc, "reply_code", None) == NO_ROUTE:
                 raise NoRoute(f"the broker has no queue {name!r}") from None
             raise
+
+    def _together(self, producer: Producer, count: int) -> AbstractContextManager[Any]:
+        # A pipeline costs more than a message.
+        return producer.batch(max_size=count) if self._is_whole else contextlib.nullcontext()
 
 
 def as_json(value: Any) -> bytes:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from urllib.parse import urlsplit
 
 from kombu import Queue as KombuQueue
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.spec import Queue
-from cyme_supd.domain.target import parse_url
 from cyme_supd.domain.task import TASK, UrlRequest
 from cyme_supd.errors import Conflict, Unavailable
 from cyme_supd.workers.outgoing import Message, NoRoute, Outgoing, as_json
@@ -151,10 +150,8 @@ def _refuse_fanout(queue: Queue) -> None:
 
 def _message(id: str, request: UrlRequest, reply_to: str, more: Mapping[str, str]) -> Message:
     """A task's message, in the form that Celery's workers take."""
-    shown = request.method
-    with suppress(Exception):
-        # Logged by workers: whom it is for, and nothing that may be a secret.
-        shown = f"{request.method} {parse_url(request.url).host}"
+    # Logged by workers: whom it is for, and nothing that may be a secret.
+    host = urlsplit(request.url).netloc.rpartition("@")[2]
     headers = {
         "lang": "py",
         "task": TASK,
@@ -167,7 +164,7 @@ def _message(id: str, request: UrlRequest, reply_to: str, more: Mapping[str, str
         "retries": 0,
         "timelimit": [None, None],
         "argsrepr": "()",
-        "kwargsrepr": shown,
+        "kwargsrepr": f"{request.method} {host}",
         "ignore_result": True,
         **more,
     }
