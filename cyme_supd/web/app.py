@@ -19,6 +19,7 @@ from cyme_supd.web import (
     queues,
     tasks,
 )
+from cyme_supd.web.queueing import Queueing
 from cyme_supd.web.settings import Settings
 
 
@@ -30,7 +31,8 @@ def create_app(settings: Settings, service: Service) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = params.MAX_BODY + 1
     # The first to look at a request is the last to touch its answer.
     journal.install(app, settings)
-    guard.install(app, settings)
+    guards = guard.Guard(settings)
+    guard.install(app, guards)
     errors.install(app)
     for noun in (
         meta.blueprint(service),
@@ -42,5 +44,6 @@ def create_app(settings: Settings, service: Service) -> Flask:
         tasks.blueprint(service),
     ):
         app.register_blueprint(noun)
-    app.wsgi_app = paths.with_whole_segments(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    queueing = Queueing(app.wsgi_app, guards, service, settings.branch)
+    app.wsgi_app = paths.with_whole_segments(queueing)  # type: ignore[method-assign, assignment]
     return app

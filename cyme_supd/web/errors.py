@@ -43,10 +43,17 @@ def install(app: Flask) -> None:
 
 def of_ours(error: CymeError) -> Response:
     """The contract's error body, under the status of the error's class."""
-    response = answer({"error": error.to_wire()}, error.http)
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response = answer(body_of(error), error.http)
+    response.headers.extend(headers_of(error))
     return response
+
+
+def body_of(error: CymeError) -> dict[str, dict[str, str]]:
+    return {"error": error.to_wire()}
+
+
+def headers_of(error: CymeError) -> list[tuple[str, str]]:
+    return [("Retry-After", str(RETRY_AFTER_S))] if isinstance(error, Unavailable) else []
 
 
 def of_http(error: HTTPException) -> Response:
@@ -63,6 +70,10 @@ def of_http(error: HTTPException) -> Response:
 
 
 def of_anything(error: Exception) -> Response:
+    return of_ours(unexpected(error))
+
+
+def unexpected(error: Exception) -> Internal:
     """A fault of ours: it is in the log, not in the answer."""
     logger.error("a request failed", exc_info=error)
-    return of_ours(Internal("something went wrong here", "the branch's log has the details"))
+    return Internal("something went wrong here", "the branch's log has the details")

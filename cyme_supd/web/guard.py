@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
@@ -12,58 +13,81 @@ from cyme_supd.errors import Forbidden
 from cyme_supd.web.paths import TARGET
 from cyme_supd.web.settings import Settings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 #: Headers that are meant for a queued URL's server.
 _FORWARDED = re.compile(r"\bx-forward-[a-z0-9-]+", re.ASCII | re.IGNORECASE)
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Vary": "Origin",
-}
+_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Vary", "Origin"),
+]
 
 
-def install(app: Flask, settings: Settings) -> None:
-    names = _LOOPBACK | {settings.host.lower()} | {name.lower() for name in settings.server_names}
-    names -= _WILDCARDS
-    is_wildcard = settings.host in _WILDCARDS
+class Guard:
+    """Who may call the server that *settings* describe; of a request it sees the environment."""
 
+    def __init__(self, settings: Settings) -> None:
+        names = {settings.host.lower(), *(name.lower() for name in settings.server_names)}
+        self._names = (_LOOPBACK | names) - _WILDCARDS
+        self._is_wildcard = settings.host in _WILDCARDS
+        self._origins = frozenset(settings.cors_origins)
+
+    def check(self, environ: WSGIEnvironment) -> None:
+        """Raise ``Forbidden`` for one that must not be answered."""
+        self._check_host(environ)
+        # To queue a URL is a change, whatever the verb that it is asked with.
+        is_url = TARGET in environ
+        if (is_url or environ["REQUEST_METHOD"] not in _SAFE_METHODS) and not self.welcome(environ):
+            origin = environ.get("HTTP_ORIGIN")
+            _check_site(environ, _referring(environ) if is_url and origin is None else origin)
+
+    def welcome(self, environ: WSGIEnvironment) -> str | None:
+        """The site that asks, if it is one that may."""
+        origin = environ.get("HTTP_ORIGIN")
+        return origin if origin in self._origins else None
+
+    def headers(self, environ: WSGIEnvironment) -> list[tuple[str, str]]:
+        """What every answer says to browsers."""
+        origin = self.welcome(environ)
+        return [*_HEADERS, ("Access-Control-Allow-Origin", origin)] if origin else _HEADERS
+
+    def _check_host(self, environ: WSGIEnvironment) -> None:
+        host = host_name(environ.get("HTTP_HOST", ""))
+        if host in self._names or (self._is_wildcard and _is_own_address(environ, host)):
+            return
+        raise Forbidden(
+            "this server is not known by the name in Host", "start it with --server-name NAME"
+        )
+
+
+def is_preflight(environ: WSGIEnvironment) -> bool:
+    """Whether a browser asks what a page of another site may ask."""
+    return "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+
+
+def install(app: Flask, guard: Guard) -> None:
     @app.before_request
     def check() -> Response | None:
-        _check_host(names, is_wildcard)
-        origin = request.headers.get("Origin")
-        is_welcome = origin is not None and origin in settings.cors_origins
-        # To queue a URL is a change, whatever the verb that it is asked with.
-        is_url = TARGET in request.environ
-        if is_welcome and "Access-Control-Request-Method" in request.headers:
-            return _preflight(is_url)
-        if (request.method not in _SAFE_METHODS or is_url) and not is_welcome:
-            _check_site(_referring() if is_url and origin is None else origin)
+        guard.check(request.environ)
+        if is_preflight(request.environ) and guard.welcome(request.environ):
+            return _preflight(TARGET in request.environ)
         # Without users, whoever reaches a loopback address is the admin.
         g.role = "admin"
         return None
 
     @app.after_request
     def protect(response: Response) -> Response:
-        for name, value in _HEADERS.items():
+        for name, value in guard.headers(request.environ):
             response.headers.setdefault(name, value)
-        origin = request.headers.get("Origin")
-        if origin is not None and origin in settings.cors_origins:
-            response.headers["Access-Control-Allow-Origin"] = origin
         return response
-
-
-def _check_host(names: frozenset[str] | set[str], is_wildcard: bool) -> None:
-    host = host_name(request.environ.get("HTTP_HOST", ""))
-    if host in names or (is_wildcard and _is_own_address(host)):
-        return
-    raise Forbidden(
-        "this server is not known by the name in Host", "start it with --server-name NAME"
-    )
 
 
 def host_name(host: str) -> str:
@@ -77,12 +101,12 @@ def host_name(host: str) -> str:
     return (name or "").rstrip(".") if is_plain else ""
 
 
-def _is_own_address(host: str) -> bool:
+def _is_own_address(environ: WSGIEnvironment, host: str) -> bool:
     """Whether *host* is the address this very connection arrived at.
 
     An address cannot be pointed elsewhere as a name can.
     """
-    connection = request.environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket")
     if connection is None:
         return False
     try:
@@ -93,11 +117,11 @@ def _is_own_address(host: str) -> bool:
         return False
 
 
-def _check_site(origin: str | None) -> None:
-    site = request.headers.get("Sec-Fetch-Site")
+def _check_site(environ: WSGIEnvironment, origin: str | None) -> None:
+    site = environ.get("HTTP_SEC_FETCH_SITE")
     is_foreign = site is not None and site not in _OWN_SITES
     if not is_foreign and origin is not None:
-        is_foreign = _authority(origin) != request.environ.get("HTTP_HOST", "").lower()
+        is_foreign = _authority(origin) != environ.get("HTTP_HOST", "").lower()
     if is_foreign:
         raise Forbidden(
             "a page of another site may not change anything here",
@@ -105,13 +129,13 @@ def _check_site(origin: str | None) -> None:
         )
 
 
-def _referring() -> str | None:
+def _referring(environ: WSGIEnvironment) -> str | None:
     """The origin of the page that a link or an image of is followed from.
 
     A browser sends none along with a plain GET; an old one says no more.
     """
     try:
-        parts = urlsplit(request.headers.get("Referer", ""))
+        parts = urlsplit(environ.get("HTTP_REFERER", ""))
     except ValueError:
         return "null"
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None

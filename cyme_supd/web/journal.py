@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
-from cyme_supd.web.paths import TARGET
 from cyme_supd.web.settings import Settings
 from cyme_supd.web.wire import masked_url
 
@@ -25,29 +24,35 @@ def about(name: str) -> None:
 def install(app: Flask, settings: Settings) -> None:
     @app.after_request
     def write(response: Response) -> Response:
-        is_url = TARGET in request.environ
-        if request.method not in _SAFE_METHODS or is_url:
+        if request.method not in _SAFE_METHODS:
             subject = g.get("subject", "")
-            # There may be a thousand URLs a second, and every line is one more
-            # thing that supervisord has to carry.
-            logger.log(
-                logging.DEBUG if is_url else logging.INFO,
+            logger.info(
                 "%s: %s %s -> %s%s",
                 settings.branch,
                 _word(request.method),
-                _path(),
+                _path(request.path),
                 response.status_code,
                 f" {subject}" if subject else "",
             )
         return response
 
 
-def _path() -> str:
+def note_url(branch: str, method: str, path: str, status: int) -> None:
+    """The line for a queued URL, where somebody looks closely.
+
+    There may be a thousand a second, and every line is one more thing that
+    supervisord has to carry.
+    """
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%s: %s %s -> %s", branch, _word(method), _path(path), status)
+
+
+def _path(path: str) -> str:
     """Without its query, where secrets may be, and with nothing that ends a line.
 
     A URL with a password may be in it where it missed the route by a letter.
     """
-    path = quote(masked_url(request.path), safe="/!:@,+=~.-_*")
+    path = quote(masked_url(path), safe="/!:@,+=~.-_*")
     return path if len(path) <= SHOWN_PATH else path[:SHOWN_PATH] + "..."
 
 

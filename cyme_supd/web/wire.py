@@ -39,10 +39,14 @@ _PAIR = re.compile(r"(?<=[?&;#])([^=?&;#]+)=([^?&;#]+)")
 
 
 def answer(value: Any, status: int = 200) -> Response:
+    """*value* as JSON."""
+    return Response(encoded(value), status, content_type="application/json")
+
+
+def encoded(value: Any) -> bytes:
     """*value* as JSON, one line of UTF-8."""
     text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
-    body = (text + "\n").encode("utf-8", "backslashreplace")
-    return Response(body, status, content_type="application/json")
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def settled(value: Mapping[str, Any], outcome: Outcome, status: int = 200) -> Response:
