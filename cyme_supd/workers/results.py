@@ -6,7 +6,6 @@ is killed in between hears it again; the store keeps the first word.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,8 @@ from kombu import Connection, Consumer
 from cyme_supd.clock import Clock
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.task import Task, TaskState, results_queue
-from cyme_supd.errors import CymeError
+from cyme_supd.domain.values import load_json
+from cyme_supd.errors import CymeError, Invalid
 from cyme_supd.workers import bounded, pidbox, reports
 from cyme_supd.workers.boot import cyme_unacked
 
@@ -111,8 +111,12 @@ class _Inbox:
                 bounded.connect(connection)
                 failures = 0
                 self._listen(connection)
-            except pidbox.broken(connection) as exc:
-                log.debug("results of %s: %r", self.name, exc)
+            except Exception as exc:
+                # What is in the way may be a message that nobody can read: it
+                # is gone by now, or will be refused, and the next ones wait.
+                is_foreseen = isinstance(exc, pidbox.broken(connection))
+                level = logging.DEBUG if is_foreseen else logging.ERROR
+                log.log(level, "results of %s: %r", self.name, exc, exc_info=not is_foreseen)
                 self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
             finally:
@@ -127,6 +131,7 @@ class _Inbox:
             connection.channel(),
             [reports.results_queue(self._queue)],
             on_message=self._waiting.append,
+            on_decode_error=_drop,
             prefetch_count=2 * MOST,
             accept=["json"],
         )
@@ -157,24 +162,42 @@ class _Inbox:
             if tasks:
                 self._save(tasks)
             return True
+        except Invalid as exc:
+            if len(tasks) > 1:
+                return all([self._is_saved([task]) for task in tasks])
+            log.warning("a result is none that can be stored: %s", exc)
+            return True
         except CymeError as exc:
             log.warning("%d results are kept back: %s", len(tasks), exc)
             return False
 
     def _read(self, message: Any) -> Task | None:
         try:
-            said = json.loads(message.body)
-            id, app = str(said["id"]), str(said["app"])
-            if not self._is_given(app, id):
+            task = _task(load_json(message.body))
+            if not self._is_given(task.app, task.id):
                 raise ValueError("its id was given to nobody")
-            return Task(
-                id=id,
-                app=app,
-                state=TaskState(said["state"]),
-                result=said["result"],
-                error=said["error"],
-                finished_at=datetime.fromisoformat(said["at"]),
-            )
-        except (TypeError, KeyError, ValueError) as exc:
+            return task
+        except (TypeError, KeyError, ValueError, Invalid) as exc:
             log.warning("a message among the results is none: %s", exc)
             return None
+
+
+def _task(said: Any) -> Task:
+    """What a worker says; any kind of ``ValueError`` or ``TypeError`` if it cannot be that."""
+    task = Task(
+        id=str(said["id"]),
+        app=str(said["app"]),
+        state=TaskState(said["state"]),
+        result=said["result"],
+        error=said["error"],
+        finished_at=datetime.fromisoformat(said["at"]),
+    )
+    has_kinds = isinstance(task.result, dict | None) and isinstance(task.error, str | None)
+    if not has_kinds or task.finished_at.tzinfo is None or task.state == TaskState.PENDING:
+        raise ValueError("it says nothing of an end")
+    return task
+
+
+def _drop(message: Any, exc: Exception) -> None:
+    log.warning("a message among the results cannot be read: %r", exc)
+    message.ack()
