@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import functools
 import ipaddress
 import re
@@ -24,6 +25,13 @@ _DEFAULTS = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", 
 #: Those whose servers expect to be told that there is no body.
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _CHARSET = re.compile(r"""charset=["']?([A-Za-z0-9._-]{1,40})""", re.ASCII | re.IGNORECASE)
+#: Codecs of Python's that no text is sent in. One takes a minute for a MiB, and
+#: others make halves of characters, which no message can carry.
+_NO_CHARSETS = frozenset(
+    {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
+#: Less than a connection takes at once when it takes anything.
+_PIECE = 16384
 
 Resolve = Callable[[str, int], Iterable[Address]]
 
@@ -118,23 +126,35 @@ def _headers(request: UrlRequest, target: Target) -> list[tuple[bytes, bytes]]:
 
 def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """By name; the values of one that is there several times in one, with commas."""
-    joined: dict[str, str] = {}
+    names: dict[str, str] = {}
+    joined: dict[str, list[str]] = {}
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined
+        name = raw_name.decode("latin-1")
+        joined.setdefault(names.setdefault(name.lower(), name), []).append(
+            raw_value.decode("latin-1")
+        )
+    return {name: ", ".join(values) for name, values in joined.items()}
 
 
 def _readable(body: bytes, headers: dict[str, str], is_truncated: bool) -> tuple[str, str]:
     kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-    found = _CHARSET.search(kind)
-    charset = found[1].lower() if found else "utf-8"
+    charset = _charset(kind)
     # The cut may have gone through a character.
     for cut in range(4) if is_truncated and charset == "utf-8" else (0,):
         text, encoding = text_of(body[: len(body) - cut], charset)
         if encoding != "base64":
             return text, encoding
     return text_of(body, charset)
+
+
+def _charset(kind: str) -> str:
+    """The charset that a ``Content-Type`` names, if it is one; or else what is usual."""
+    found = _CHARSET.search(kind)
+    name = found[1].lower() if found else "utf-8"
+    try:
+        return "utf-8" if codecs.lookup(name).name in _NO_CHARSETS else name
+    except LookupError:
+        return "utf-8"
 
 
 @functools.cache
@@ -202,7 +222,10 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _left(self._deadline))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(self._deadline))
+        # In pieces: each of them may take as long as there is time left, so
+        # that one who reads a little now and then would keep all of it going.
+        for start in range(0, len(buffer), _PIECE):
+            self._stream.write(buffer[start : start + _PIECE], _left(self._deadline))
 
     def close(self) -> None:
         self._stream.close()
