@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ from typing import Any
 from kombu import Connection, Producer
 
 from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.workers import bounded
 from cyme_supd.workers.bounded import let_go
 from cyme_supd.workers.pidbox import broken
 
 #: AMQP's code for a message that no queue took.
 NO_ROUTE = 312
+
+_Kept = tuple[Connection, Producer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,6 @@ class NoRoute(CymeError):
     """There is no such queue at the broker."""
 
 
-class _Stale(Unavailable):
-    """A connection that was kept has broken meanwhile."""
-
-
 class Outgoing:
     """Puts messages into queues of the broker at *url*, by the queues' names.
 
@@ -50,25 +50,31 @@ class Outgoing:
         self._url = url
         self._timeout_s = timeout_s
         self._is_whole = is_whole
-        self._idle: queue.LifoQueue[tuple[Connection, Producer]] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[_Kept] = queue.LifoQueue()
 
     def put(self, name: str, messages: Sequence[Message]) -> None:
         """Raises :exc:`NoRoute`, or ``Unavailable`` when the broker is not to be had."""
-        try:
-            with self._producer() as producer:
-                self._publish(producer, name, messages)
-        except _Stale:
-            # Broken since it was used last, with all that wait beside it: that
-            # is the broker of yesterday, and says nothing of today's.
-            with self._producer() as producer:
-                self._publish(producer, name, messages)
+        kept = self._take()
+        if kept is not None:
+            begun = time.monotonic()
+            try:
+                self._use(kept, name, messages)
+                return
+            except Unavailable:
+                # What was broken already is told at once, and says nothing of
+                # the broker as it is now; one that hangs takes its time.
+                if time.monotonic() - begun >= self._timeout_s:
+                    raise
+        self._use(self._connect(), name, messages)
 
     @contextlib.contextmanager
     def channel(self) -> Iterator[Any]:
-        """A channel of its own, for what may break it."""
+        """A channel of its own, for what may break it; ``Unavailable`` if that is the broker."""
         connection, _ = self._connect()
         try:
             yield connection.default_channel
+        except broken(connection) as exc:
+            raise Unavailable(f"the broker went away: {exc}", "ask again") from exc
         finally:
             let_go(connection)
 
@@ -78,30 +84,27 @@ class Outgoing:
             while True:
                 let_go(self._idle.get_nowait()[0])
 
-    @contextlib.contextmanager
-    def _producer(self) -> Iterator[Producer]:
-        is_kept = not self._idle.empty()
-        connection, producer = self._take()
+    def _use(self, kept: _Kept, name: str, messages: Sequence[Message]) -> None:
+        connection, producer = kept
         try:
-            yield producer
+            self._publish(producer, name, messages)
         except BaseException as exc:
             # Never used again: an answer may still be on its way.
             let_go(connection)
             if not isinstance(exc, broken(connection)):
                 raise
+            # Those that wait beside it have broken with it.
             self.close()
-            if is_kept and not isinstance(exc, TimeoutError):
-                raise _Stale(str(exc)) from exc
             raise Unavailable(f"the broker does not take it: {exc}", "ask again") from exc
-        self._idle.put((connection, producer))
+        self._idle.put(kept)
 
-    def _take(self) -> tuple[Connection, Producer]:
+    def _take(self) -> _Kept | None:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            return self._connect()
+            return None
 
-    def _connect(self) -> tuple[Connection, Producer]:
+    def _connect(self) -> _Kept:
         connection = Connection(
             self._url,
             connect_timeout=self._timeout_s,
@@ -109,7 +112,8 @@ class Outgoing:
             heartbeat=0,
         )
         try:
-            connection.connect()
+            # Not kombu's own connect(): it waits for two seconds and tries again.
+            bounded.connect(connection, 2 * self._timeout_s)
             channel = connection.default_channel
             if self._is_whole and _is_amqp(connection):
                 channel.tx_select()
