@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import socket
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("cyme_supd.web")
 
+#: How long a thread waits for the next request of a connection.
+LINGER_MS = 2
+#: How long a process with connections leaves a new one to the others.
+YIELD_S = 0.001
+
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Threads serve requests; the main thread accepts and keeps the idle connections.
@@ -33,6 +40,35 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_threads: set[TConn] = set()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection; if others are open here, after those who have none.
+
+        All processes wake for it. The first would take most of a burst, and
+        one of them serve alone what two could.
+        """
+        if self.nr_conns:
+            time.sleep(YIELD_S)
+        super().accept(listener)
+
+    def handle(self, conn: TConn) -> Any:
+        """Serve a request, and those that follow at once on the same connection.
+
+        The way through the main thread, to wait for the next, costs as much
+        as a small request. While nobody else wants a thread, this one waits
+        a moment itself.
+        """
+        result = super().handle(conn)
+        while result is True and self._goes_on(conn):
+            result = super().handle(conn)
+        return result
+
+    def _goes_on(self, conn: TConn) -> bool:
+        if not self.alive or not self.tpool._work_queue.empty():
+            return False
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(LINGER_MS))
 
     def enqueue_req(self, conn: TConn) -> None:
         self._in_threads.add(conn)
