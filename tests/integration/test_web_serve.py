@@ -23,10 +23,11 @@ import sys
 from cyme_supd.web.serve import serve
 from cyme_supd.web.settings import Settings
 from cyme_supd.service import ThisBranch
-from tests.unit.service_support import Hints, Logs, Questions, PlayedBranch, PlayedClock
+from tests.unit.service_support import Backends, Hints, Logs, Questions, PlayedBranch, PlayedClock
 from cyme_supd.clock import SystemClock
 from cyme_supd.service import Service
 from cyme_supd.testing.brokers import MemoryBrokerQueues
+from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.store import MemoryStore
 from dataclasses import replace
 
@@ -39,7 +40,8 @@ def make():
         tx.save_branch(replace(row, started_at=clock.now(), sup_interval=100.0))
     here = ThisBranch("b1", BROKER, False, 100.0)
     return Service(store=store, hints=Hints(), questions=Questions(), logs=Logs(), clock=clock,
-                   here=here, broker_queues=MemoryBrokerQueues())
+                   here=here, broker_queues=MemoryBrokerQueues(), publisher=MemoryPublisher(),
+                   backends=Backends())
 
 serve(Settings(branch="b1", host=sys.argv[1], port=int(sys.argv[2]), processes=1), make)
 """
