@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -38,7 +39,7 @@ class CeleryBackends:
         state, result = str(meta["status"]), meta.get("result")
         if state in backend.EXCEPTION_STATES:
             return state, None, _told(result)
-        return state, result if state in backend.READY_STATES else None, None
+        return state, _plain(result) if state in backend.READY_STATES else None, None
 
     def _backend(self, url: str) -> Backend:
         kept: dict[str, Backend] = self._kept.__dict__
@@ -63,13 +64,33 @@ def _open(url: str) -> Backend:
         result_backend_always_retry=False,
     )
     try:
-        return app.backend
+        return _without_pickles(app.backend)
     except (ImproperlyConfigured, ImportError, KeyError, ValueError) as exc:
         kind = url.partition(":")[0][:40]
         raise Invalid(
             f"the result backend {kind!r} cannot be opened here: {type(exc).__name__}",
             "install what Celery needs for it beside cyme-branch",
         ) from exc
+
+
+def _without_pickles(backend: Backend) -> Backend:
+    """*backend*, which reads JSON and nothing else.
+
+    Celery's databases take what is no JSON for a pickle of an older version,
+    whatever content is accepted: who may write there could run code here.
+    """
+    if hasattr(backend, "_decode_stored_result"):
+        backend._decode_stored_result = lambda stored: stored and backend.decode(stored)
+    return backend
+
+
+def _plain(result: Any) -> Any:
+    """*result* in JSON's own types: kombu makes times, UUIDs and more of what is stored."""
+    return json.loads(json.dumps(result, default=_text), parse_constant=str)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _told(result: Any) -> str:
