@@ -11,6 +11,7 @@ Self-contained: workers import it in their own virtual environments.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from kombu import Connection, Exchange
@@ -34,7 +35,8 @@ def give_back(connection: Connection, exchanges: dict[str, str]) -> int:
 
     Only while the owner takes nothing. *exchanges* are those it gets messages
     through, with their types: what Redis does not keep, and the way back
-    depends on. Nothing to do where the broker is not Redis.
+    depends on. Of others, whose queues it had until now, only the bindings
+    tell. Nothing to do where the broker is not Redis.
     """
     if connection.transport.driver_type != "redis":
         return 0
@@ -42,9 +44,19 @@ def give_back(connection: Connection, exchanges: dict[str, str]) -> int:
         for name, kind in exchanges.items():
             Exchange(name, type=kind)(channel).declare()
         with channel.conn_or_acquire() as client:
+            for name in _ways(channel, client) - exchanges.keys():
+                # Only a topic's bindings have patterns; by a direct one's rule
+                # its messages would find no queue, and be lost.
+                if any(pattern for _, pattern, _ in channel.get_table(name)):
+                    Exchange(name, type="topic")(channel).declare()
             # The newest first: the oldest is then the next to be taken.
             tags = client.zrange(channel.unacked_index_key, 0, -1, desc=True)
             for tag in tags:
                 name = tag.decode() if isinstance(tag, bytes) else tag
                 channel.qos.restore_by_tag(name, client)
         return len(tags)
+
+
+def _ways(channel: Any, client: Any) -> set[str]:
+    """The exchanges through which came what is left."""
+    return {json.loads(left)[1] for left in client.hvals(channel.unacked_key)} - {""}
