@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from cyme_supd.domain.task import MAX_DATA, METHODS, UrlRequest, check_headers
-from cyme_supd.errors import CymeError, Invalid, TooLarge
+from cyme_supd.errors import CymeError, Invalid, NotFound, TooLarge
 from cyme_supd.service import Service
 from cyme_supd.web import errors, journal, wire
 from cyme_supd.web.guard import Guard, is_preflight
@@ -33,7 +33,8 @@ class Queueing:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         is_ours = TARGET in environ and environ["REQUEST_METHOD"] in METHODS
-        if not is_ours or is_preflight(environ):
+        is_asking = is_preflight(environ) and self._guard.welcome(environ)
+        if not is_ours or is_asking:
             return self._wsgi(environ, start_response)
         status, headers, body = self._answer(environ)
         journal.note_url(self._branch, environ["REQUEST_METHOD"], environ["PATH_INFO"], status)
@@ -65,10 +66,13 @@ class Queueing:
 def _names(path: str) -> tuple[str, str]:
     """App and queue in ``/<app>/queue/[!/]<queue>/-``."""
     try:
-        _, app, *_, queue, _ = path.encode("latin-1").decode().split("/")
+        parts = path.encode("latin-1").decode().split("/")
     except UnicodeDecodeError:
         raise Invalid("the path is not UTF-8") from None
-    return app, queue_name(queue)
+    if parts[3:-2] not in ([], ["!"]):
+        # Decoded, the app's name has a slash in it.
+        raise NotFound("there is no such route", "only the queue's name may be percent-encoded")
+    return parts[1], queue_name(parts[-2])
 
 
 def _request(environ: WSGIEnvironment) -> UrlRequest:
@@ -96,9 +100,13 @@ def read_data(environ: WSGIEnvironment) -> bytes:
         return b""
     if length.isdecimal() and int(length) > MAX_DATA:
         raise _too_large()
-    body: bytes = environ["wsgi.input"].read(int(length) if length.isdecimal() else MAX_DATA + 1)
+    wanted = int(length) if length.isdecimal() else MAX_DATA + 1
+    body: bytes = environ["wsgi.input"].read(wanted)
     if len(body) > MAX_DATA:
         raise _too_large()
+    if length.isdecimal() and len(body) < wanted:
+        # Who sends it has gone away: what has come is not what was meant.
+        raise Invalid("the body ended too soon")
     return body
 
 

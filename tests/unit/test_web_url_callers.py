@@ -122,6 +122,11 @@ def test_a_preflight_queues_nothing(house: World, client: FlaskClient) -> None:
         ask(client, URI, "OPTIONS", headers={**headers, "Origin": "https://x"}).status_code == 403
     )
     assert house.publisher.sent() == []
+    # Not a browser's question: nobody has sent a page.
+    del headers["Origin"]
+    for method in ("OPTIONS", "GET"):
+        assert ask(client, URI, method, headers=headers).status_code == 202
+    house.publisher.queued.clear()
     assert ask(client, URI, "OPTIONS", headers={"Origin": SITE}).status_code == 202
     assert the_one(house).method == "OPTIONS"
 

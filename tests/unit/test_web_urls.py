@@ -186,6 +186,10 @@ def test_names_of_queues(name: str, segment: str) -> None:
         ("/foo%2Fqueue%2Ftasks%2Fhttp://h/", 404),
         ("/foo/%71ueue/tasks/http://h/", 404),
         ("/foo/queue%2Ftasks/http://h/", 404),
+        ("/foo%2Fx/queue/tasks/http://h/", 404),
+        ("/foo%2Fqueue%2Fx/queue/tasks/http://h/", 404),
+        ("/foo%2F/queue/!/tasks/http://h/", 404),
+        ("/%FF/queue/tasks/http://h/", 400),
         ("/foo%3F/queue/tasks/http://h/", 400),
         ("/foo/queue/!", 404),
         ("/foo/queue/tasks/", 405),
@@ -285,6 +289,16 @@ def test_how_much_data(house: World, client: FlaskClient) -> None:
         client.put("/bar/", data=b" " * 2**20 + b" ", content_type="application/json").status_code
         == 413
     )
+
+
+def test_a_body_that_ended_too_soon_is_not_queued(house: World, client: FlaskClient) -> None:
+    sent: dict[str, Any] = {"method": "POST", "data": b"12345", "content_type": TEXT}
+    response = ask(client, "/foo/queue/tasks/http://h/", environ={"CONTENT_LENGTH": "10"}, **sent)
+    assert (response.status_code, error(response)["code"]) == (400, "invalid")
+    sent = {**sent, "data": b"[]", "content_type": "application/json"}
+    response = ask(client, "/foo/queue/tasks/", environ={"CONTENT_LENGTH": "10"}, **sent)
+    assert (response.status_code, error(response)["code"]) == (400, "invalid")
+    assert house.publisher.sent() == []
 
 
 # Asking
