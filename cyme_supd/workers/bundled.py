@@ -62,12 +62,14 @@ def request(
     encoding: str = "utf-8",
 ) -> int:
     """Send the request; the status of the answer, whatever it is."""
-    pairs = tuple((str(name), str(value)) for name, value in headers)
-    wanted = UrlRequest(method, url, pairs, bytes_of(body, encoding))
     try:
-        result = fetch(wanted, POLICY)
-    except FetchFailed as exc:
-        report(self, TaskState.FAILURE, None, str(exc))
+        pairs = tuple((str(name), str(value)) for name, value in headers)
+        result = fetch(UrlRequest(method, url, pairs, bytes_of(body, encoding)), POLICY)
+    except Exception as exc:
+        # Whatever it is: who waits for the end of the task hears of it.
+        is_told = isinstance(exc, FetchFailed)
+        error = str(exc) if is_told else f"the worker failed: {type(exc).__name__}"
+        report(self, TaskState.FAILURE, None, error)
         raise
     report(self, TaskState.SUCCESS, result, None)
     return int(result["status_code"])
