@@ -34,7 +34,6 @@ from cyme_supd.store.schema import check_schema
 from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.supervisord.sections import SectionFiles
-from cyme_supd.workers import taking
 from cyme_supd.workers.launches import LaunchFiles, trim_logs
 from cyme_supd.workers.pidbox import reply_address
 from cyme_supd.workers.remote import Collectors
@@ -205,7 +204,6 @@ def _is_given(config: Config, app: str, id: str) -> bool:
 def main(argv: list[str]) -> None:
     config = load(argv[1])
     set_up_logging(config.loglevel)
-    taking.install()
     BranchProcess(config).run()
 
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from celery import Celery, Task
+from celery import Celery, Task, bootsteps
 from celery.exceptions import Reject
+from celery.worker.consumer.connection import Connection
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.target import Policy
@@ -23,8 +24,21 @@ from cyme_supd.workers import taking
 from cyme_supd.workers.fetch import FetchFailed, fetch
 from cyme_supd.workers.reports import Reports
 
+
+class PutAgain(bootsteps.StartStopStep):  # type: ignore[misc]
+    """What the server gave to this worker's predecessor, which was dead already, comes back."""
+
+    requires = (Connection,)
+
+    def start(self, consumer: Any) -> None:
+        names = list(consumer.app.amqp.queues.consume_from)
+        with consumer.app.connection_for_read() as connection:
+            taking.put_again(connection, names)
+
+
 taking.install()
 app = Celery("cyme", set_as_current=True)
+app.steps["consumer"].add(PutAgain)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",

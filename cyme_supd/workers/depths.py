@@ -15,6 +15,7 @@ from kombu import Connection
 from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, Unavailable
 from cyme_supd.workers import pidbox
+from cyme_supd.workers.taking import copies_of
 
 #: For each step of asking for a depth. One that hangs does so at the first,
 #: and at worst once more when it is let go: together well under a second.
@@ -90,7 +91,8 @@ class _Redis:
         with channel.client.pipeline(transaction=True) as pipe:
             for key in _lists(channel, queue):
                 pipe.llen(key).ltrim(key, 1, 0)
-            return sum(pipe.execute()[::2])
+            pipe.delete(copies_of(queue))
+            return sum(pipe.execute()[:-1:2])
 
 
 def _speaker(conn: Connection) -> _Amqp | _Redis:

@@ -7,7 +7,6 @@ import json
 import queue
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,9 @@ from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.workers import bounded
 from cyme_supd.workers.bounded import let_go
 from cyme_supd.workers.pidbox import broken
+from cyme_supd.workers.taking import transport_of
 
+JSON = "application/json"
 #: AMQP's code for a message that no queue took.
 NO_ROUTE = 312
 
@@ -26,8 +27,9 @@ _Kept = tuple[Connection, Producer]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message in JSON, kept by the broker over its restart."""
+    """A message in JSON, kept by the broker over its restart; ``id`` tells it from others."""
 
+    id: str
     body: bytes
     headers: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Outgoing:
     A connection serves one thread at a time and is kept for the next one.
     Every step has *timeout_s*: a broker that hangs is like one that is gone.
     A message is confirmed one by one; with *is_whole*, all of a call's are
-    put there together or, on AMQP, not at all.
+    put there together or not at all.
     """
 
     def __init__(self, url: str, timeout_s: float, is_whole: bool = False) -> None:
@@ -107,6 +109,7 @@ class Outgoing:
     def _connect(self) -> _Kept:
         connection = Connection(
             self._url,
+            transport=transport_of(self._url),
             connect_timeout=self._timeout_s,
             transport_options=self._options(),
             heartbeat=0,
@@ -132,34 +135,40 @@ class Outgoing:
         }
 
     def _publish(self, producer: Producer, name: str, messages: Sequence[Message]) -> None:
-        is_amqp = _is_amqp(producer.connection)
+        if not _is_amqp(producer.connection):
+            producer.channel.put(name, [_prepared(producer.channel, each) for each in messages])
+            return
         try:
-            with self._together(producer, len(messages)):
-                for message in messages:
-                    producer.publish(
-                        message.body,
-                        # The default exchange: to this queue and to no other,
-                        # whatever exchange it is bound to, with whatever pattern.
-                        exchange="",
-                        routing_key=name,
-                        content_type="application/json",
-                        content_encoding="utf-8",
-                        delivery_mode=2,
-                        mandatory=is_amqp,
-                        headers=message.headers,
-                        retry=False,
-                        **message.properties,
-                    )
-            if self._is_whole and is_amqp:
+            for message in messages:
+                producer.publish(
+                    message.body,
+                    # The default exchange: to this queue and to no other,
+                    # whatever exchange it is bound to, with whatever pattern.
+                    exchange="",
+                    routing_key=name,
+                    content_type=JSON,
+                    content_encoding="utf-8",
+                    delivery_mode=2,
+                    mandatory=True,
+                    headers=message.headers,
+                    retry=False,
+                    correlation_id=message.id,
+                    **message.properties,
+                )
+            if self._is_whole:
                 producer.channel.tx_commit()
         except producer.connection.channel_errors as exc:
             if getattr(exc, "reply_code", None) == NO_ROUTE:
                 raise NoRoute(f"the broker has no queue {name!r}") from None
             raise
 
-    def _together(self, producer: Producer, count: int) -> AbstractContextManager[Any]:
-        # A pipeline costs more than a message.
-        return producer.batch(max_size=count) if self._is_whole else contextlib.nullcontext()
+
+def _prepared(channel: Any, message: Message) -> tuple[str, dict[str, Any]]:
+    """The message as kombu's channels on Redis keep it, with its id."""
+    properties = {"delivery_mode": 2, "correlation_id": message.id, **message.properties}
+    return message.id, channel.prepare_message(
+        message.body.decode(), 0, JSON, "utf-8", message.headers, properties
+    )
 
 
 def as_json(value: Any) -> bytes:

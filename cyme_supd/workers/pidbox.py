@@ -47,6 +47,7 @@ def connection(
     broker: str,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     io_timeout_s: float = IO_TIMEOUT_S,
+    transport: str | None = None,
     **more: Any,
 ) -> Connection:
     """A connection that gives up on a broker that does not answer.
@@ -60,6 +61,7 @@ def connection(
         options = {"read_timeout": io_timeout_s, "write_timeout": io_timeout_s}
     return Connection(
         broker,
+        transport=transport,
         connect_timeout=connect_timeout_s,
         transport_options={**options, **more},
         heartbeat=0,

@@ -164,4 +164,4 @@ def _message(id: str, request: UrlRequest, reply_to: str, more: Mapping[str, str
         **more,
     }
     body = as_json([[], request.as_kwargs(), _EMBED])
-    return Message(body, headers, {"correlation_id": id, "reply_to": reply_to})
+    return Message(id, body, headers, {"reply_to": reply_to})

@@ -34,7 +34,7 @@ class Reports:
 
     def send(self, queue: str, ended: dict[str, Any]) -> None:
         """Have the broker keep it; ``Unavailable`` where it did not for two minutes."""
-        message = Message(as_json(ended))
+        message = Message(ended["id"], as_json(ended))
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:

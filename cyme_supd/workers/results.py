@@ -19,7 +19,7 @@ from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.task import Task, TaskState, results_queue
 from cyme_supd.domain.values import load_json
 from cyme_supd.errors import CymeError, Invalid
-from cyme_supd.workers import bounded, pidbox, reports
+from cyme_supd.workers import bounded, pidbox, reports, taking
 from cyme_supd.workers.boot import cyme_unacked
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ IDLE_S = 1.0
 GATHER_S = 0.02
 MOST = 200
 RETRY_S = 1.0
+#: How often copies of messages that somebody else took are dropped.
+FORGET_EVERY_S = 60.0
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 Save = Callable[[Sequence[Task]], None]
@@ -92,21 +94,31 @@ class _Inbox:
         self._is_given = is_given
         self._beat = beat
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         self._waiting: list[Any] = []
 
     def start(self) -> None:
         threading.Thread(target=self._run, name=self.name, daemon=True).start()
 
     def stop(self) -> None:
-        self._stop.set()
+        """Let the thread end; it is not waited for, nor shows signs of life any more."""
+        with self._lock:
+            self._stop.set()
+
+    def _moved(self) -> None:
+        with self._lock:
+            if not self._stop.is_set():
+                self._beat(self.name)
 
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            self._beat(self.name)
+            self._moved()
             # What was taken and not acknowledged comes again.
             self._waiting.clear()
-            connection = pidbox.connection(self._url, **self._options())
+            connection = pidbox.connection(
+                self._url, transport=taking.transport_of(self._url), **self._options()
+            )
             try:
                 bounded.connect(connection)
                 failures = 0
@@ -127,6 +139,7 @@ class _Inbox:
 
     def _listen(self, connection: Connection) -> None:
         cyme_unacked.give_back(connection, {})
+        taking.put_again(connection, [self._queue])
         consumer = Consumer(
             connection.channel(),
             [reports.results_queue(self._queue)],
@@ -135,9 +148,13 @@ class _Inbox:
             prefetch_count=2 * MOST,
             accept=["json"],
         )
+        next_forget = self._clock.monotonic() + FORGET_EVERY_S
         with consumer:
             while not self._stop.is_set():
-                self._beat(self.name)
+                self._moved()
+                if self._clock.monotonic() >= next_forget:
+                    next_forget = self._clock.monotonic() + FORGET_EVERY_S
+                    taking.forget_copies(connection)
                 try:
                     connection.drain_events(timeout=GATHER_S if self._waiting else IDLE_S)
                     is_over = len(self._waiting) >= MOST
@@ -150,7 +167,7 @@ class _Inbox:
         """Store what has come, and only then acknowledge it."""
         tasks = [task for message in self._waiting if (task := self._read(message))]
         while not self._is_saved(tasks):
-            self._beat(self.name)
+            self._moved()
             if self._stop.wait(RETRY_S):
                 return
         for message in self._waiting:

@@ -1,24 +1,44 @@
-"""Takes messages from Redis so that none is ever between two places.
+"""Messages on Redis that are never in no place at all.
 
 kombu pops a message, and writes down that it was taken when it has arrived:
-one that was popped for a process killed in that moment is gone. Here the
-server does both in one step. Only where there is nothing to take kombu's own
-way of waiting is used, so what is left of the gap is the round trip of a
-message that finds its consumer idle.
+one that was popped for a process which was killed in that moment is gone.
+Here the server does both in one step. Where there is nothing to take a
+consumer has to wait in kombu's way, and a message that comes in the moment
+its consumer dies is popped for nobody; so whoever puts a message leaves a
+copy, which goes when the message has been taken. When a consumer starts
+again, what is in no queue any more and was not taken comes back from those.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from time import monotonic, time
 from typing import Any
 
+from kombu import Connection
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.transport.virtual import Empty
 
+#: The queues there are copies for; the copies of one are in a hash of its own.
+QUEUES = "cyme.untaken"
+
+#: KEYS: the list, the hash of copies, QUEUES. ARGV: id and message in turn.
+PUT = """
+local time = redis.call('TIME')
+local at = string.format('%.3f', time[1] + time[2] / 1000000)
+for i = 1, #ARGV, 2 do
+  redis.call('LPUSH', KEYS[1], ARGV[i + 1])
+  redis.call('HSET', KEYS[2], ARGV[i], at .. ' ' .. ARGV[i + 1])
+end
+redis.call('SADD', KEYS[3], KEYS[1])
+return #ARGV / 2
+"""
+
 #: KEYS: the hash of what is taken, its index by time, then the lists to look
-#: into, in order. ARGV: the time. What it stores is what kombu's QoS does.
+#: into, in order. ARGV: the time, then for each list the hash of its copies.
+#: What it stores is what kombu's QoS does.
 TAKE = """
 for i = 3, #KEYS do
   local item = redis.call('RPOP', KEYS[i])
@@ -31,6 +51,9 @@ for i = 3, #KEYS do
       redis.call('ZADD', KEYS[2], ARGV[1], tag)
       redis.call('HSET', KEYS[1], tag, '[' .. item .. ',' .. cjson.encode(info['exchange'])
         .. ',' .. cjson.encode(info['routing_key']) .. ']')
+      if type(properties['correlation_id']) == 'string' then
+        redis.call('HDEL', ARGV[i - 1], properties['correlation_id'])
+      end
     end
     return {KEYS[i], item}
   end
@@ -38,16 +61,55 @@ end
 return nil
 """
 
+#: KEYS: the hash of copies, QUEUES, then the queue's lists, the plain one
+#: first. ARGV: from which age on a copy is put into the queue again, and from
+#: which on it is forgotten. Copies of what waits in a list are no news:
+#: nothing is done before all of them are empty.
+SWEEP = """
+local time, count = redis.call('TIME'), 0
+local now = time[1] + time[2] / 1000000
+for i = 3, #KEYS do
+  if redis.call('LLEN', KEYS[i]) > 0 then return 0 end
+end
+local copies = redis.call('HGETALL', KEYS[1])
+if #copies == 0 then redis.call('SREM', KEYS[2], KEYS[3]) end
+for i = 1, #copies, 2 do
+  local at, item = string.match(copies[i + 1], '^([%d.]+) (.*)$')
+  if now - at >= tonumber(ARGV[2]) then
+    redis.call('HDEL', KEYS[1], copies[i])
+  elseif now - at >= tonumber(ARGV[1]) then
+    redis.call('LPUSH', KEYS[3], item)
+    count = count + 1
+  end
+end
+return count
+"""
+
+#: Whoever took a message has said so by then.
+TAKEN_WITHIN_S = 0.3
+#: What left its queue longer ago was not lost with a consumer that has just
+#: died: somebody may have emptied the queue.
+LOST_WITHIN_S = 60.0
+
+
+def copies_of(queue: str) -> str:
+    """The key of the hash with the copies of what waits in *queue*."""
+    return f"{QUEUES}.{queue}"
+
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
     """Does not write down again what was written down when it was taken."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        if self.channel.taken != delivery_tag:
-            super().append(message, delivery_tag)
+        if self.channel.taken == delivery_tag:
+            self.channel.taken = None
+            virtual.QoS.append(self, message, delivery_tag)
             return
-        self.channel.taken = None
-        virtual.QoS.append(self, message, delivery_tag)
+        super().append(message, delivery_tag)
+        id, info = message.properties.get("correlation_id"), message.delivery_info
+        if id and not info["exchange"]:
+            with self.channel.conn_or_acquire() as client:
+                client.hdel(copies_of(info["routing_key"]), id)
 
 
 class Channel(kombu_redis.Channel):  # type: ignore[misc]
@@ -60,6 +122,31 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         self._is_plain = False
         super().__init__(*args, **kwargs)
 
+    def put(self, queue: str, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Put prepared messages, each with its id, into *queue*: all or none."""
+        given: list[str] = []
+        for id, message in messages:
+            self._inplace_augment_message(message, "", queue)
+            given += (id, json.dumps(message))
+        # The client for blocking commands: this channel has none to wait for.
+        self.client.execute_command("EVAL", PUT, 3, queue, copies_of(queue), QUEUES, *given)
+
+    def sweep(self, queues: Sequence[str] | None, is_putting: bool) -> int:
+        """Forget old copies of what has left *queues*, or all of them.
+
+        If *is_putting*, put what went lost of late into its queue again;
+        how many messages comes back.
+        """
+        ages = (TAKEN_WITHIN_S if is_putting else LOST_WITHIN_S, LOST_WITHIN_S)
+        count = 0
+        with self.conn_or_acquire() as client:
+            known = {name.decode() for name in client.smembers(QUEUES)}
+            for queue in known if queues is None else known & set(queues):
+                lists = [self._q_for_pri(queue, step) for step in self.priority_steps]
+                keys = [copies_of(queue), QUEUES, queue, *lists]
+                count += client.execute_command("EVAL", SWEEP, len(keys), *keys, *ages)
+        return count
+
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
         # What nobody acknowledges is not to be written down either; and
         # prefixes are put before the keys of commands that kombu knows.
@@ -71,12 +158,14 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         if self._is_plain or not queues:
             super()._brpop_start(timeout)
             return
-        lists = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        places = [(queue, step) for step in self.priority_steps for queue in queues]
+        lists = [self._q_for_pri(queue, step) for queue, step in places]
         keys = [self.unacked_key, self.unacked_index_key, *lists]
+        copies = [copies_of(queue) for queue, _ in places]
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
         self._is_looking = True
-        self.client.connection.send_command("EVAL", TAKE, len(keys), *keys, time())
+        self.client.connection.send_command("EVAL", TAKE, len(keys), *keys, time(), *copies)
 
     def _brpop_read(self, **options: Any) -> Any:
         if not self._is_looking:
@@ -114,7 +203,35 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
     Channel = Channel
 
 
+TRANSPORT = f"{__name__}:{Transport.__name__}"
+
+
+def transport_of(url: str) -> str | None:
+    """What a connection to *url* that puts or takes messages is to be made with."""
+    return TRANSPORT if url.startswith("redis") else None
+
+
+def put_again(connection: Connection, queues: Sequence[str]) -> int:
+    """Put into *queues* again what a consumer that has just died was given and never got.
+
+    How many messages; none where the broker is not Redis.
+    """
+    return _sweep(connection, queues, True)
+
+
+def forget_copies(connection: Connection) -> None:
+    """Drop the copies of what somebody else has taken out of its queue."""
+    _sweep(connection, None, False)
+
+
+def _sweep(connection: Connection, queues: Sequence[str] | None, is_putting: bool) -> int:
+    if connection.transport.driver_type != "redis":
+        return 0
+    with connection.channel() as channel:
+        count: int = channel.sweep(queues, is_putting)
+        return count
+
+
 def install() -> None:
-    """Have every connection to Redis that this process makes take messages so."""
-    here = f"{__name__}:{Transport.__name__}"
-    TRANSPORT_ALIASES.update(redis=here, rediss=here)
+    """Have every connection to Redis that this process makes put and take messages so."""
+    TRANSPORT_ALIASES.update(redis=TRANSPORT, rediss=TRANSPORT)

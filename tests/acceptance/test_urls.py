@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +153,19 @@ def test_what_a_deleted_worker_had_taken_is_for_others(
 
     ends = [host.get(f"/foo/query/{id}/wait/", timeout=30) for id in sent.json()["uuids"]]
     assert {end["state"] for end in ends} == {"SUCCESS"}
+
+
+def test_what_comes_while_the_worker_dies(host: BranchHost, worker: str, server: OddServer) -> None:
+    """On Redis a message may be given to the connection of a process that is dead."""
+    for _ in range(3):
+        pid = host.pid(worker)
+        sent = []
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(5):
+            url = server.url(f"/fast/{unique('late')}")
+            sent.append(host.client.get(f"/foo/queue/tasks/{url}").json()["uuid"])
+        ends = [host.get(f"/foo/query/{id}/wait/", timeout=30) for id in sent]
+        assert {end["state"] for end in ends} == {"SUCCESS"}
 
 
 def test_asking(host: BranchHost, worker: str, server: OddServer) -> None:

@@ -129,7 +129,7 @@ def test_many_are_stored_together(house: House, broker: str) -> None:
     wanted = [[f"given-{n}-{m}" for m in range(250)] for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
         for ids in wanted:
-            messages = [Message(as_json(ended(id))) for id in ids]
+            messages = [Message(id, as_json(ended(id))) for id in ids]
             pool.submit(outgoing.put, house.queue, messages)
     outgoing.close()
     eventually(lambda: len(house.saved) >= 2001, 30)
@@ -276,7 +276,7 @@ def test_one_that_the_store_refuses_is_dropped_and_the_others_stored(
     poison = json.dumps(ended("given-2", error="\ud800")).encode()
     send(broker, house, ended("given-1"))
     outgoing = Outgoing(broker, 5.0)
-    outgoing.put(house.queue, [Message(poison)])
+    outgoing.put(house.queue, [Message("given-2", poison)])
     outgoing.close()
     send(broker, house, ended("given-3"))
     house.inboxes.use([broker])
