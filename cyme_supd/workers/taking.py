@@ -62,28 +62,37 @@ return nil
 """
 
 #: KEYS: the hash of copies, QUEUES, then the queue's lists, the plain one
-#: first. ARGV: from which age on a copy is put into the queue again, and from
-#: which on it is forgotten. Copies of what waits in a list are no news:
-#: nothing is done before all of them are empty.
+#: first. ARGV: from which age on a copy is put into the queue again, from
+#: which on it is forgotten, and how many may wait at most: copies of what
+#: waits in a list are left alone, and the list has to be read for that.
 SWEEP = """
 local time, count = redis.call('TIME'), 0
-local now = time[1] + time[2] / 1000000
+local now, waiting, length = time[1] + time[2] / 1000000, {}, 0
+for i = 3, #KEYS do length = length + redis.call('LLEN', KEYS[i]) end
+if length > tonumber(ARGV[3]) then return 0 end
 for i = 3, #KEYS do
-  if redis.call('LLEN', KEYS[i]) > 0 then return 0 end
+  for _, item in ipairs(redis.call('LRANGE', KEYS[i], 0, -1)) do
+    waiting[string.match(item, '"correlation_id": "([^"]*)"') or ''] = true
+  end
 end
 local copies = redis.call('HGETALL', KEYS[1])
 if #copies == 0 then redis.call('SREM', KEYS[2], KEYS[3]) end
 for i = 1, #copies, 2 do
   local at, item = string.match(copies[i + 1], '^([%d.]+) (.*)$')
-  if now - at >= tonumber(ARGV[2]) then
-    redis.call('HDEL', KEYS[1], copies[i])
-  elseif now - at >= tonumber(ARGV[1]) then
-    redis.call('LPUSH', KEYS[3], item)
-    count = count + 1
+  if not waiting[copies[i]] then
+    if now - at >= tonumber(ARGV[2]) then
+      redis.call('HDEL', KEYS[1], copies[i])
+    elseif now - at >= tonumber(ARGV[1]) then
+      redis.call('LPUSH', KEYS[3], item)
+      count = count + 1
+    end
   end
 end
 return count
 """
+#: A consumer that waited when it died found nothing: since then, no more than
+#: these have come. Reading as many holds the server up for some hundredths.
+WAITING_AT_MOST = 10_000
 
 #: Whoever took a message has said so by then.
 TAKEN_WITHIN_S = 0.3
@@ -137,14 +146,18 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         If *is_putting*, put what went lost of late into its queue again;
         how many messages comes back.
         """
-        ages = (TAKEN_WITHIN_S if is_putting else LOST_WITHIN_S, LOST_WITHIN_S)
+        limits = (
+            TAKEN_WITHIN_S if is_putting else LOST_WITHIN_S,
+            LOST_WITHIN_S,
+            WAITING_AT_MOST if is_putting else 0,
+        )
         count = 0
         with self.conn_or_acquire() as client:
             known = {name.decode() for name in client.smembers(QUEUES)}
             for queue in known if queues is None else known & set(queues):
                 lists = [self._q_for_pri(queue, step) for step in self.priority_steps]
-                keys = [copies_of(queue), QUEUES, queue, *lists]
-                count += client.execute_command("EVAL", SWEEP, len(keys), *keys, *ages)
+                keys = [copies_of(queue), QUEUES, *lists]
+                count += client.execute_command("EVAL", SWEEP, len(keys), *keys, *limits)
         return count
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
