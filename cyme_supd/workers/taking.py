@@ -43,11 +43,12 @@ TAKE = """
 for i = 3, #KEYS do
   local item = redis.call('RPOP', KEYS[i])
   if item then
-    local is_whole, message = pcall(cjson.decode, item)
-    if is_whole then
-      local properties = message['properties']
-      local info = properties['delivery_info']
-      local tag = properties['delivery_tag']
+    -- An error would end the script after it has taken the message.
+    local is_whole, tag, info = pcall(function()
+      local properties = cjson.decode(item)['properties']
+      return properties['delivery_tag'], properties['delivery_info']
+    end)
+    if is_whole and type(tag) == 'string' and type(info) == 'table' then
       redis.call('ZADD', KEYS[2], ARGV[1], tag)
       redis.call('HSET', KEYS[1], tag, '[' .. item .. ',' .. cjson.encode(info['exchange'])
         .. ',' .. cjson.encode(info['routing_key']) .. ']')
@@ -198,10 +199,12 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
     def _look(self) -> Any:
         try:
             return self.client.parse_response(self.client.connection, "EVAL")
-        except self.connection_errors:
-            # The next look is on a new one.
+        except Exception as exc:
+            # Nobody is to wait for its answer, least of all who closes it.
             self._in_poll = None
-            self.client.connection.disconnect()
+            if isinstance(exc, self.connection_errors):
+                # The next look is on a new one.
+                self.client.connection.disconnect()
             raise
 
     def _deliver_taken(self, message: Any, queue: str) -> None:
