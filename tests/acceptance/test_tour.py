@@ -15,6 +15,7 @@ from kombu import Connection
 
 from docs.tour import readme
 from docs.tour.steps import STEPS
+from tests import services
 from tests.acceptance import processes
 from tests.acceptance.celeryside import has_queue
 from tests.acceptance.harness import plain_environment
@@ -32,6 +33,18 @@ def folder() -> Iterator[Path]:
         yield Path(name)
         assert processes.with_a_foot_in(name) == []
         assert os.listdir(name) == []
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str | None]:
+    """A virtual host of the tour's own: it goes nowhere where its queues are taken."""
+    if request.param == "embedded":
+        yield None
+        return
+    with services.rabbitmq(tmp_path_factory.mktemp("tour")) as server, server.vhost() as url:
+        yield url
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
