@@ -99,7 +99,7 @@ WAITING_AT_MOST = 10_000
 TAKEN_WITHIN_S = 0.3
 #: What left its queue longer ago was not lost with a consumer that has just
 #: died: somebody may have emptied the queue.
-LOST_WITHIN_S = 60.0
+LOST_WITHIN_S = 300.0
 
 
 def copies_of(queue: str) -> str:

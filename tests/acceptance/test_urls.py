@@ -186,9 +186,9 @@ def test_an_app_of_ones_own(
     """Its results are where it keeps them, and it gets no URLs."""
     own = {"celery_app": "house:app", "directory": str(project)}
     host.post("/house/", 201, **own)
-    host.post("/house/queues/work/", 201)
+    host.post("/house/queues/jobs/", 201)
     url = "http://127.0.0.1:1/"
-    assert host.client.get(f"/house/queue/work/{url}").status_code == 501
+    assert host.client.get(f"/house/queue/jobs/{url}").status_code == 501
     asked = host.client.get("/house/query/some-id/result/")
     assert asked.status_code == 501
     assert "result_backend" in asked.json()["error"]["hint"]
