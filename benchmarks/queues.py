@@ -9,6 +9,7 @@ from typing import Any
 from kombu import Connection
 
 from benchmarks.harness import DEADLINE_S
+from cyme_supd.workers.depths import BrokerQueues
 from tests.support import eventually
 
 
@@ -16,6 +17,7 @@ class Queues:
     """For queues that exist."""
 
     def __init__(self, broker: str) -> None:
+        self._broker = broker
         self._connection = Connection(broker)
         self._channel = self._connection.default_channel
 
@@ -34,7 +36,7 @@ class Queues:
         """Empty *name*, which must come to hold *count* messages and no more."""
         # What is published without confirms may still be on its way.
         eventually(lambda: self._size(name) >= count, DEADLINE_S, every_s=0.01)
-        taken = self._channel.queue_purge(name)
+        taken = BrokerQueues().purge(self._broker, name)
         if taken != count:
             raise RuntimeError(f"{name} held {taken} messages, not {count}")
 
