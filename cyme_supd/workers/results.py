@@ -119,20 +119,27 @@ class _Inbox:
             connection = pidbox.connection(
                 self._url, transport=taking.transport_of(self._url), **self._options()
             )
+            begun = self._clock.monotonic()
             try:
                 bounded.connect(connection)
-                failures = 0
                 self._listen(connection)
             except Exception as exc:
                 # What is in the way may be a message that nobody can read: it
                 # is gone by now, or will be refused, and the next ones wait.
-                is_foreseen = isinstance(exc, pidbox.broken(connection))
-                level = logging.DEBUG if is_foreseen else logging.ERROR
-                log.log(level, "results of %s: %r", self.name, exc, exc_info=not is_foreseen)
+                if self._clock.monotonic() - begun > BACKOFF_S[-1]:
+                    failures = 0
+                self._complain(exc, isinstance(exc, pidbox.broken(connection)), failures)
                 self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
             finally:
                 bounded.let_go(connection)
+
+    def _complain(self, exc: Exception, is_foreseen: bool, failures: int) -> None:
+        """Once at length, or for every try where somebody looks closely."""
+        level = (
+            (logging.WARNING if is_foreseen else logging.ERROR) if not failures else logging.DEBUG
+        )
+        log.log(level, "%s waits: %r", self.name, exc, exc_info=not is_foreseen)
 
     def _options(self) -> dict[str, Any]:
         return cyme_unacked.options(self._queue) if self._url.startswith("redis") else {}

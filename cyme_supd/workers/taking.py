@@ -44,9 +44,9 @@ for i = 3, #KEYS do
   local item = redis.call('RPOP', KEYS[i])
   if item then
     -- An error would end the script after it has taken the message.
-    local is_whole, tag, info = pcall(function()
-      local properties = cjson.decode(item)['properties']
-      return properties['delivery_tag'], properties['delivery_info']
+    local is_whole, properties, tag, info = pcall(function()
+      local found = cjson.decode(item)['properties']
+      return found, found['delivery_tag'], found['delivery_info']
     end)
     if is_whole and type(tag) == 'string' and type(info) == 'table' then
       redis.call('ZADD', KEYS[2], ARGV[1], tag)
