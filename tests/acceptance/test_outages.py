@@ -96,7 +96,7 @@ def is_carried_out(host: BranchHost, load: Load) -> bool:
     ("fault", "seconds"),
     [
         ("killed", 10),
-        ("frozen", 20),
+        pytest.param("frozen", 20, marks=pytest.mark.faults),
         pytest.param("killed", 60, marks=pytest.mark.faults),
     ],
 )

@@ -23,7 +23,6 @@ from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(120)
 APP = "house"
-AUTOSCALED = ("prefork", "gevent", "eventlet")
 MANY = 20
 #: Answers of a new process that are looked at: the first, and those after it.
 ANSWERS = 20
@@ -36,7 +35,11 @@ def house(host: BranchHost, project: Path) -> BranchHost:
     return host
 
 
-@pytest.fixture(params=[*AUTOSCALED, "threads", "solo"])
+#: Of the two green ones the second only where there is time for both.
+POOLS = ["prefork", "gevent", pytest.param("eventlet", marks=pytest.mark.faults), "threads", "solo"]
+
+
+@pytest.fixture(params=POOLS)
 def pool(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

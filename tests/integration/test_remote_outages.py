@@ -107,6 +107,7 @@ def test_what_was_asked_meanwhile_is_not_asked_when_it_is_back(
     assert len(methods) <= 5
 
 
+@pytest.mark.faults
 def test_both_threads_show_signs_of_life_while_it_hangs(heard: Heard, valkey_url: str) -> None:
     heard.collectors.use([valkey_url])
     eventually(lambda: is_well(heard, valkey_url))
@@ -133,6 +134,7 @@ def test_one_that_is_left_while_it_hangs_is_not_waited_for(valkey_url: str) -> N
     assert heard.beats == set()
 
 
+@pytest.mark.faults
 def test_one_that_vanishes_without_a_word_is_found_again(heard: Heard, valkey_url: str) -> None:
     with Wire(valkey_url) as wire:
         heard.collectors.use([wire.url])
