@@ -30,7 +30,7 @@ tour: $(VENV)/.installed ## everything there is to try, typed for you and checke
 test: $(VENV)/.installed-dev ## every test; brings up the services it needs
 	$(BIN)/python -m pytest $(ARGS)
 
-faults: $(VENV)/.installed-dev ## the outages that take minutes; make test leaves them out
+faults: $(VENV)/.installed-dev ## long outages, floods, the second of two alike; make test leaves them out
 	$(BIN)/python -m pytest -m faults $(ARGS)
 
 check: $(VENV)/.installed-dev ## formatter, linter, types, import directions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,11 @@ def broker(request: pytest.FixtureRequest) -> str | None:
         return None
     url: str = request.getfixturevalue("rabbitmq_url")
     return url
+
+
+def either(quick: str, other: str) -> list[Any]:
+    """For tests that are long on both brokers: one of them in ``make test``."""
+    return [quick, pytest.param(other, marks=pytest.mark.faults)]
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,17 @@ import psutil
 import pytest
 
 from tests.acceptance.celeryside import ask_worker, has_queue, is_silent, lines, produce
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module", params=either(EMBEDDED, RABBITMQ))
+def broker(request: pytest.FixtureRequest) -> str | None:
+    url: str = request.getfixturevalue("rabbitmq_url")
+    return url if request.param == RABBITMQ else None
 
 
 @pytest.fixture

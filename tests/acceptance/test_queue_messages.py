@@ -14,12 +14,19 @@ import pytest
 from kombu import Connection, Exchange, Producer
 
 from tests.acceptance.celeryside import ask_worker, lines, queues, worker_pid
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(120)
 APP = "house"
 WORKERS = ("w1", "w2")
+
+
+@pytest.fixture(scope="module", params=either(RABBITMQ, EMBEDDED))
+def broker(request: pytest.FixtureRequest) -> str | None:
+    url: str = request.getfixturevalue("rabbitmq_url")
+    return url if request.param == RABBITMQ else None
 
 
 @pytest.fixture(scope="module")

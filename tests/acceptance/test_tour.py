@@ -18,6 +18,7 @@ from docs.tour.steps import STEPS
 from tests import services
 from tests.acceptance import processes
 from tests.acceptance.celeryside import has_queue
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import plain_environment
 from tests.support import eventually
 
@@ -35,12 +36,12 @@ def folder() -> Iterator[Path]:
         assert os.listdir(name) == []
 
 
-@pytest.fixture(params=["embedded", "rabbitmq"])
+@pytest.fixture(params=either(EMBEDDED, RABBITMQ))
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str | None]:
     """A virtual host of the tour's own: it goes nowhere where its queues are taken."""
-    if request.param == "embedded":
+    if request.param == EMBEDDED:
         yield None
         return
     with services.rabbitmq(tmp_path_factory.mktemp("tour")) as server, server.vhost() as url:
