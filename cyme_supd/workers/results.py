@@ -177,8 +177,7 @@ class _Inbox:
             self._moved()
             if self._stop.wait(RETRY_S):
                 return
-        for message in self._waiting:
-            message.ack()
+        _acknowledge(self._waiting)
         self._waiting.clear()
 
     def _is_saved(self, tasks: Sequence[Task]) -> bool:
@@ -225,3 +224,12 @@ def _task(said: Any) -> Task:
 def _drop(message: Any, exc: Exception) -> None:
     log.warning("a message among the results cannot be read: %r", exc)
     message.ack()
+
+
+def _acknowledge(messages: Sequence[Any]) -> None:
+    """All of them, in the order they came, by one command."""
+    last = messages[-1]
+    if isinstance(last.channel, taking.Channel):
+        last.channel.acknowledge([message.delivery_tag for message in messages])
+    else:
+        last.ack(multiple=True)

@@ -107,8 +107,19 @@ def copies_of(queue: str) -> str:
     return f"{QUEUES}.{queue}"
 
 
+#: KEYS: the index by time, the hash of what is taken. ARGV: tags.
+ACK = "redis.call('ZREM', KEYS[1], unpack(ARGV)) return redis.call('HDEL', KEYS[2], unpack(ARGV))"
+
+
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
-    """Does not write down again what was written down when it was taken."""
+    """Does not write down again what was written down when it was taken.
+
+    Acknowledges by one command on a client that is kept: kombu's pipeline is
+    made anew for each message, which costs more than the message.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        self.channel.acknowledge([delivery_tag])
 
     def append(self, message: Any, delivery_tag: str) -> None:
         if self.channel.taken == delivery_tag:
@@ -130,6 +141,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         self.taken: str | None = None
         self._is_looking = False
         self._is_plain = False
+        self._acks: Any = None
         super().__init__(*args, **kwargs)
 
     def put(self, queue: str, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
@@ -140,6 +152,19 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
             given += (id, json.dumps(message))
         # The client for blocking commands: this channel has none to wait for.
         self.client.execute_command("EVAL", PUT, 3, queue, copies_of(queue), QUEUES, *given)
+
+    def acknowledge(self, tags: Sequence[str]) -> None:
+        """Forget what was taken under these *tags*, at most some thousands."""
+        if self.global_keyprefix:
+            for tag in tags:
+                kombu_redis.QoS.ack(self.qos, tag)
+            return
+        if self._acks is None:
+            self._acks = self._create_client()
+        keys = (self.unacked_index_key, self.unacked_key)
+        self._acks.execute_command("EVAL", ACK, 2, *keys, *tags)
+        for tag in tags:
+            virtual.QoS.ack(self.qos, tag)
 
     def sweep(self, queues: Sequence[str] | None, is_putting: bool) -> int:
         """Forget old copies of what has left *queues*, or all of them.
