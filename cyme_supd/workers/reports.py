@@ -65,4 +65,4 @@ class Reports:
 
 def results_queue(name: str) -> Queue:
     """The durable queue *name*, bound to nothing: it is sent to by its name."""
-    return Queue(name, durable=True, no_declare=False)
+    return Queue(name, durable=True)
