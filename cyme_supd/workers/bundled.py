@@ -20,8 +20,9 @@ from cyme_supd.clock import isoformat
 from cyme_supd.domain.target import Policy
 from cyme_supd.domain.task import RESULTS_PREFIX, TASK, TaskState, UrlRequest, bytes_of
 from cyme_supd.errors import CymeError
-from cyme_supd.workers import taking
+from cyme_supd.workers import settling, taking
 from cyme_supd.workers.fetch import FetchFailed, fetch
+from cyme_supd.workers.outgoing import Message, as_json
 from cyme_supd.workers.reports import Reports
 
 
@@ -39,6 +40,7 @@ class PutAgain(bootsteps.StartStopStep):  # type: ignore[misc]
 taking.install()
 app = Celery("cyme", set_as_current=True)
 app.steps["consumer"].add(PutAgain)
+app.steps["consumer"].add(settling.Settling)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",
@@ -66,6 +68,7 @@ POLICY = policy()
     acks_late=True,
     reject_on_worker_lost=True,
     throws=(FetchFailed,),
+    Request=settling.Request,
 )  # type: ignore[untyped-decorator]
 def request(
     self: Task,
@@ -90,7 +93,10 @@ def request(
 
 
 def report(task: Task, state: TaskState, result: dict[str, Any] | None, error: str | None) -> None:
-    """Tell whoever has queued it; the message is given back where that cannot be."""
+    """Tell whoever has queued it, or have the main process do so.
+
+    The message is given back where that cannot be.
+    """
     reply_to = task.request.reply_to or ""
     if not reply_to.startswith(RESULTS_PREFIX):
         return
@@ -102,7 +108,10 @@ def report(task: Task, state: TaskState, result: dict[str, Any] | None, error: s
         "error": error,
         "at": isoformat(datetime.now(UTC)),
     }
+    message = Message(ended["id"], as_json(ended))
+    if settling.collect(reply_to, message):
+        return
     try:
-        reports.send(reply_to, ended)
+        reports.send(reply_to, message)
     except CymeError as exc:
         raise Reject(str(exc), requeue=True) from exc

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import base64
 import codecs
-import functools
-import ipaddress
 import re
-import socket
-import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpcore
 
 from cyme_supd import __version__
-from cyme_supd.domain.target import Address, Policy, Target, check_url
+from cyme_supd.domain.target import Policy, Target, check_url
 from cyme_supd.domain.task import MAX_BODY, TIMEOUT_S, UrlRequest, text_of
 from cyme_supd.errors import Invalid
+from cyme_supd.workers.connecting import Line, Lines, NoAddress, Reach, Resolve, TooLate, resolve
 
 USER_AGENT = f"Celery/cyme v{__version__}"
 _DEFAULTS = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
@@ -30,21 +27,15 @@ _CHARSET = re.compile(r"""charset=["']?([A-Za-z0-9._-]{1,40})""", re.ASCII | re.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 )
-#: Less than a connection takes at once when it takes anything.
-_PIECE = 16384
+#: What may be sent again when nothing came back: twice is as good as once.
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
-Resolve = Callable[[str, int], Iterable[Address]]
+#: Of all threads of this process.
+lines = Lines()
 
 
 class FetchFailed(Exception):
     """No answer came, and why."""
-
-
-def resolve(host: str, port: int) -> list[Address]:
-    """All addresses of *host*, in the order to try them."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found]
-    return list(dict.fromkeys(addresses))
 
 
 def fetch(
@@ -59,18 +50,21 @@ def fetch(
     Whatever the status, an answer is a result; redirects are not followed.
     ``body`` is text in the charset ``encoding``, or base64 where that says
     so. Raises :exc:`FetchFailed` where none comes within *timeout_s*, or the
-    target is forbidden. Every request has a connection of its own: one that
-    was kept might be closed by the server at the moment it is used again.
+    target is forbidden. The connection is kept for the next request to the
+    same server, if that is one that may be sent twice: the server might close
+    it in the moment it is used again, and then it is sent on a new one.
     """
     begun = time.monotonic()
     try:
         target = check_url(policy, request.url)
-        backend = _Backend(target, policy, resolve, begun + timeout_s)
-        status, headers, body = _exchange(request, target, backend, max_body)
+        reach = Reach(target, policy, resolve, begun + timeout_s)
+        status, headers, body = _exchange(request, reach, max_body)
     except Invalid as exc:
         raise FetchFailed(exc.message) from None
-    except (httpcore.TimeoutException, _TooLate):
+    except (httpcore.TimeoutException, TooLate):
         raise FetchFailed(f"no answer within {timeout_s:g} s") from None
+    except NoAddress as exc:
+        raise FetchFailed(str(exc)) from None
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError, UnicodeError) as exc:
         raise FetchFailed(f"{type(exc).__name__}: {exc}"[:500]) from None
     is_truncated = len(body) > max_body
@@ -87,9 +81,22 @@ def fetch(
 
 
 def _exchange(
-    request: UrlRequest, target: Target, backend: _Backend, max_body: int
+    request: UrlRequest, reach: Reach, max_body: int
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers, and of the body at most one byte more than *max_body*."""
+    line = lines.take(reach) if request.method in _REPEATABLE else None
+    if line is not None:
+        try:
+            return _ask(line, request, max_body)
+        except (httpcore.NetworkError, httpcore.RemoteProtocolError):
+            # Closed by the server in the moment it was used again.
+            if line.has_received:
+                raise
+    return _ask(Line(reach), request, max_body)
+
+
+def _ask(line: Line, request: UrlRequest, max_body: int) -> tuple[int, dict[str, str], bytes]:
+    target = line.reach.target
     url = httpcore.URL(
         scheme=target.scheme.encode(),
         host=target.host.encode(),
@@ -97,20 +104,19 @@ def _exchange(
         target=target.path.encode(),
     )
     content = request.body if request.body or request.method in _WITH_BODY else None
+    headers = _headers(request, target)
     body = bytearray()
-    with (
-        httpcore.HTTPConnection(
-            url.origin, ssl_context=_tls(target.scheme), network_backend=backend
-        ) as connection,
-        connection.stream(
-            request.method, url, headers=_headers(request, target), content=content
-        ) as response,
-    ):
-        for chunk in response.iter_stream():
-            body += chunk
-            if len(body) > max_body:
-                break
-        return response.status, _joined(response.headers), bytes(body[: max_body + 1])
+    try:
+        with line.connection.stream(
+            request.method, url, headers=headers, content=content
+        ) as response:
+            for chunk in response.iter_stream():
+                body += chunk
+                if len(body) > max_body:
+                    break
+            return response.status, _joined(response.headers), bytes(body[: max_body + 1])
+    finally:
+        lines.give(line)
 
 
 def _headers(request: UrlRequest, target: Target) -> list[tuple[bytes, bytes]]:
@@ -120,7 +126,9 @@ def _headers(request: UrlRequest, target: Target) -> list[tuple[bytes, bytes]]:
     if target.userinfo and "authorization" not in given:
         token = base64.b64encode(target.userinfo.encode()).decode()
         pairs.append(("Authorization", f"Basic {token}"))
-    pairs += [*request.headers, ("Connection", "close")]
+    pairs += request.headers
+    if request.method not in _REPEATABLE:
+        pairs.append(("Connection", "close"))
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
 
 
@@ -155,107 +163,3 @@ def _charset(kind: str) -> str:
         return "utf-8" if codecs.lookup(name).name in _NO_CHARSETS else name
     except LookupError:
         return "utf-8"
-
-
-@functools.cache
-def _tls(scheme: str) -> ssl.SSLContext | None:
-    return httpcore.default_ssl_context() if scheme == "https" else None
-
-
-class _TooLate(Exception):
-    """The time for the whole request is over."""
-
-
-class _Backend(httpcore.NetworkBackend):
-    """Connects one request: resolves, checks, and connects to what it checked."""
-
-    def __init__(self, target: Target, policy: Policy, resolve: Resolve, deadline: float) -> None:
-        self._target = target
-        self._policy = policy
-        self._resolve = resolve
-        self._deadline = deadline
-        self._sockets = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Any = None,
-    ) -> httpcore.NetworkStream:
-        error: Exception = FetchFailed(f"{host} has no address")
-        for address in self._addresses():
-            left = _left(self._deadline)
-            try:
-                stream = self._sockets.connect_tcp(str(address), port, left, local_address)
-                return _Stream(stream, self._deadline)
-            except httpcore.ConnectError as exc:
-                error = exc
-        raise error
-
-    def _addresses(self) -> list[Address]:
-        """Where to connect: all of what the name means has to be allowed."""
-        target = self._target
-        if target.address is not None:
-            found = [target.address]
-        else:
-            found = list(self._resolve(target.host, target.port))
-        for address in found:
-            is_own = target.port in self._policy.ports and _is_own(address)
-            self._policy.check_address(target, address, is_own=is_own)
-        return found
-
-
-class _Stream(httpcore.NetworkStream):
-    """A stream whose every step has what is left of one deadline.
-
-    A server that sends a byte now and then would keep within any limit that
-    each step has of its own.
-    """
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(self._deadline))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # In pieces: each of them may take as long as there is time left, so
-        # that one who reads a little now and then would keep all of it going.
-        for start in range(0, len(buffer), _PIECE):
-            self._stream.write(buffer[start : start + _PIECE], _left(self._deadline))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _left(self._deadline)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise _TooLate
-    return left
-
-
-def _is_own(address: Address) -> bool:
-    """Whether *address* is one of this host's: only then a socket can be bound to it."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True

@@ -136,7 +136,7 @@ class Outgoing:
 
     def _publish(self, producer: Producer, name: str, messages: Sequence[Message]) -> None:
         if not _is_amqp(producer.connection):
-            producer.channel.put(name, [_prepared(producer.channel, each) for each in messages])
+            producer.channel.put(name, [prepared_for(producer.channel, each) for each in messages])
             return
         try:
             for message in messages:
@@ -163,7 +163,7 @@ class Outgoing:
             raise
 
 
-def _prepared(channel: Any, message: Message) -> tuple[str, dict[str, Any]]:
+def prepared_for(channel: Any, message: Message) -> tuple[str, dict[str, Any]]:
     """The message as kombu's channels on Redis keep it, with its id."""
     properties = {"delivery_mode": 2, "correlation_id": message.id, **message.properties}
     return message.id, channel.prepare_message(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
 
 from kombu import Queue
 
 from cyme_supd.errors import Unavailable
-from cyme_supd.workers.outgoing import Message, NoRoute, Outgoing, as_json
+from cyme_supd.workers.outgoing import Message, NoRoute, Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +31,8 @@ class Reports:
         self._lock = threading.Lock()
         self._outgoing: Outgoing | None = None
 
-    def send(self, queue: str, ended: dict[str, Any]) -> None:
+    def send(self, queue: str, message: Message) -> None:
         """Have the broker keep it; ``Unavailable`` where it did not for two minutes."""
-        message = Message(ended["id"], as_json(ended))
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:

@@ -110,6 +110,21 @@ def copies_of(queue: str) -> str:
 #: KEYS: the index by time, the hash of what is taken. ARGV: tags.
 ACK = "redis.call('ZREM', KEYS[1], unpack(ARGV)) return redis.call('HDEL', KEYS[2], unpack(ARGV))"
 
+#: KEYS: as PUT's, then as ACK's. ARGV: as PUT's, and after each message the tag
+#: of what is done with when the message is there.
+SETTLE = """
+local time = redis.call('TIME')
+local at = string.format('%.3f', time[1] + time[2] / 1000000)
+for i = 1, #ARGV, 3 do
+  redis.call('LPUSH', KEYS[1], ARGV[i + 1])
+  redis.call('HSET', KEYS[2], ARGV[i], at .. ' ' .. ARGV[i + 1])
+  redis.call('ZREM', KEYS[4], ARGV[i + 2])
+  redis.call('HDEL', KEYS[5], ARGV[i + 2])
+end
+redis.call('SADD', KEYS[3], KEYS[1])
+return #ARGV / 3
+"""
+
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
     """Does not write down again what was written down when it was taken.
@@ -159,11 +174,24 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
             for tag in tags:
                 kombu_redis.QoS.ack(self.qos, tag)
             return
-        if self._acks is None:
-            self._acks = self._create_client()
         keys = (self.unacked_index_key, self.unacked_key)
-        self._acks.execute_command("EVAL", ACK, 2, *keys, *tags)
+        self._kept_client().execute_command("EVAL", ACK, 2, *keys, *tags)
         for tag in tags:
+            virtual.QoS.ack(self.qos, tag)
+
+    def settle(self, queue: str, messages: Sequence[tuple[str, dict[str, Any], str]]) -> None:
+        """Put prepared messages, each with its id, and acknowledge for each a tag: all or none."""
+        if self.global_keyprefix:
+            self.put(queue, [(id, message) for id, message, _ in messages])
+            self.acknowledge([tag for _, _, tag in messages])
+            return
+        given: list[str] = []
+        for id, message, tag in messages:
+            self._inplace_augment_message(message, "", queue)
+            given += (id, json.dumps(message), tag)
+        keys = (queue, copies_of(queue), QUEUES, self.unacked_index_key, self.unacked_key)
+        self._kept_client().execute_command("EVAL", SETTLE, len(keys), *keys, *given)
+        for _, _, tag in messages:
             virtual.QoS.ack(self.qos, tag)
 
     def sweep(self, queues: Sequence[str] | None, is_putting: bool) -> int:
@@ -191,6 +219,11 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         # prefixes are put before the keys of commands that kombu knows.
         self._is_plain = self._is_plain or no_ack or bool(self.global_keyprefix)
         return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def _kept_client(self) -> Any:
+        if self._acks is None:
+            self._acks = self._create_client()
+        return self._acks
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         queues = self._queue_cycle.consume(len(self.active_queues))

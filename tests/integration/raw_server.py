@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from cyme_supd.workers.fetch import lines
+
 Behave = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -83,4 +85,6 @@ def serving(host: str = "127.0.0.1") -> Iterator[Server]:
     try:
         yield server
     finally:
+        # A kept connection is one of this process.
+        lines.keep(0)
         server.stop()

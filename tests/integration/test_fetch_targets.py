@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from cyme_supd.domain.target import Address, Policy
 from cyme_supd.domain.task import UrlRequest
-from cyme_supd.workers.fetch import FetchFailed, fetch, resolve
+from cyme_supd.workers.connecting import resolve
+from cyme_supd.workers.fetch import FetchFailed, fetch
 from cyme_supd.workers.outgoing import as_json
 from tests.integration.raw_server import OK, Server, saying, serving
 

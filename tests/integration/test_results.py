@@ -90,7 +90,7 @@ def ended(id: Any = "given-1", **given: Any) -> dict[str, Any]:
 def send(broker: str, house: House, *all_ended: dict[str, Any]) -> None:
     reports = Reports(broker)
     for each in all_ended:
-        reports.send(house.queue, each)
+        reports.send(house.queue, Message(str(each["id"]), as_json(each)))
     reports._opened().close()
 
 
