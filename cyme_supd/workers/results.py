@@ -147,8 +147,11 @@ class _Inbox:
     def _listen(self, connection: Connection) -> None:
         cyme_unacked.give_back(connection, {})
         taking.put_again(connection, [self._queue])
+        channel = connection.channel()
+        if isinstance(channel, taking.Channel):
+            channel.most = MOST
         consumer = Consumer(
-            connection.channel(),
+            channel,
             [reports.results_queue(self._queue)],
             on_message=self._waiting.append,
             on_decode_error=_drop,

@@ -37,27 +37,29 @@ return #ARGV / 2
 """
 
 #: KEYS: the hash of what is taken, its index by time, then the lists to look
-#: into, in order. ARGV: the time, then for each list the hash of its copies.
-#: What it stores is what kombu's QoS does.
+#: into, in order. ARGV: the time, how many messages at most, all of one list,
+#: then for each list the hash of its copies. What it stores is what kombu's QoS
+#: does; what comes back is the list's key and the messages.
 TAKE = """
 for i = 3, #KEYS do
-  local item = redis.call('RPOP', KEYS[i])
-  if item then
+  local items = redis.call('RPOP', KEYS[i], ARGV[2]) or {}
+  for n, item in ipairs(items) do
     -- An error would end the script after it has taken the message.
     local is_whole, properties, tag, info = pcall(function()
       local found = cjson.decode(item)['properties']
       return found, found['delivery_tag'], found['delivery_info']
     end)
     if is_whole and type(tag) == 'string' and type(info) == 'table' then
-      redis.call('ZADD', KEYS[2], ARGV[1], tag)
+      -- Those taken together keep their order, should they have to go back.
+      redis.call('ZADD', KEYS[2], string.format('%.6f', ARGV[1] + n / 1000000), tag)
       redis.call('HSET', KEYS[1], tag, '[' .. item .. ',' .. cjson.encode(info['exchange'])
         .. ',' .. cjson.encode(info['routing_key']) .. ']')
       if type(properties['correlation_id']) == 'string' then
-        redis.call('HDEL', ARGV[i - 1], properties['correlation_id'])
+        redis.call('HDEL', ARGV[i], properties['correlation_id'])
       end
     end
-    return {KEYS[i], item}
   end
+  if #items > 0 then return {KEYS[i], items} end
 end
 return nil
 """
@@ -149,7 +151,10 @@ class QoS(kombu_redis.QoS):  # type: ignore[misc]
 
 
 class Channel(kombu_redis.Channel):  # type: ignore[misc]
+    """Takes ``most`` messages at once: one, where each is to be left for whoever is free."""
+
     QoS = QoS
+    most = 1
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # The tag of the message that is being delivered.
@@ -237,7 +242,8 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
         self._is_looking = True
-        self.client.connection.send_command("EVAL", TAKE, len(keys), *keys, time(), *copies)
+        args = (time(), self.most, *copies)
+        self.client.connection.send_command("EVAL", TAKE, len(keys), *keys, *args)
 
     def _brpop_read(self, **options: Any) -> Any:
         if not self._is_looking:
@@ -251,7 +257,8 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         self._in_poll = None
         queue = found[0].decode().rsplit(self.sep, 1)[0]
         self._queue_cycle.rotate(queue)
-        self._deliver_taken(json.loads(found[1]), queue)
+        for item in found[1]:
+            self._deliver_taken(json.loads(item), queue)
         return True
 
     def _look(self) -> Any:
