@@ -5,11 +5,14 @@
 #   make tour ARGS="--broker amqp://guest:guest@127.0.0.1:5672//"
 #   make test ARGS="tests/unit -k naming"
 #   make test PYTHON=python3.13 VENV=/tmp/venv
+#   make test JOBS=0 ARGS="tests/unit --pdb"
 
 # The first of these that is new enough, unless one is named.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
+# How many files of tests run side by side.
+JOBS ?= 2
 BIN := $(VENV)/bin
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
@@ -28,7 +31,7 @@ tour: $(VENV)/.installed ## everything there is to try, typed for you and checke
 	@exec $(BIN)/python -m docs.tour $(ARGS)
 
 test: $(VENV)/.installed-dev ## every test; brings up the services it needs
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 faults: $(VENV)/.installed-dev ## long outages, floods, the second of two alike; make test leaves them out
 	$(BIN)/python -m pytest -m faults $(ARGS)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import services
+
+# How long one example takes says nothing where others use the machine, too.
+settings.register_profile("cyme", deadline=None)
+settings.load_profile("cyme")
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,8 @@ def a_queue(**given: Any) -> Queue:
     """Of a name that any queue may have."""
     name = f"a b/{uuid4().hex}.\u00e9"
     usual = {"exchange": name, "exchange_type": "direct", "routing_key": name, "options": {}}
+    if "exchange" in given:
+        given["exchange"] = given["exchange"].format(uuid4().hex)
     return Queue(app="foo", name=name, created_at=AT, **{**usual, **given})
 
 
@@ -109,8 +111,8 @@ def request_of(message: Any) -> tuple[str, UrlRequest]:
     "given",
     [
         {},
-        {"exchange": f"x{uuid4().hex}", "routing_key": "key"},
-        {"exchange": f"x{uuid4().hex}", "exchange_type": "topic", "routing_key": "a.#"},
+        {"exchange": "x-{}", "routing_key": "key"},
+        {"exchange": "x-{}", "exchange_type": "topic", "routing_key": "a.#"},
         {"options": {"max_priority": 5}},
         {"options": {"durable": False, "auto_delete": False}},
         {"options": {"message_ttl": 60, "max_length": 100_000}},

@@ -193,9 +193,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.one_of(PIECES, st.binary(max_size=20)), max_size=12), after=st.booleans())
 def test_whatever_a_server_says(parts: list[bytes], after: bool, server: Server) -> None:
     server.behave = saying(*([OK[:17]] if after else []), *parts)
