@@ -77,10 +77,10 @@ class SupervisedTree:
     def output(self) -> Path:
         return self.paths.root / "output"
 
-    def start(self, stdout: Any = None) -> SupervisedTree:
+    def start(self, stdout: Any = None, within_s: float = 20.0) -> SupervisedTree:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "-c", self._conf],
+                [sys.executable, "-m", "cyme_supd.supervisord.daemon", "-c", self._conf],
                 cwd="/",
                 env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
                 stdin=subprocess.DEVNULL,
@@ -89,7 +89,7 @@ class SupervisedTree:
                 start_new_session=True,
                 umask=0o077,
             )
-        eventually(self.is_up, 20)
+        eventually(self.is_up, within_s)
         return self
 
     def is_up(self) -> bool:

@@ -31,6 +31,7 @@ from cyme_supd.errors import CymeError
 from cyme_supd.store.engine import sqlite_url
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import check_schema
+from cyme_supd.supervisord import descriptors
 from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.supervisord.sections import SectionFiles
@@ -141,6 +142,7 @@ class BranchProcess:
                     "ok": self.programs.is_reachable,
                     "has_extension": self.programs.is_reachable,
                     "reason": self.programs.reason,
+                    "room": descriptors.room(),
                 },
                 "brokers": self.remote.health(),
                 "host": host.measure(config.paths.root),

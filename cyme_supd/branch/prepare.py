@@ -22,13 +22,12 @@ from cyme_supd.errors import Conflict, Invalid, Unavailable
 from cyme_supd.store.engine import sqlite_url
 from cyme_supd.store.migrations import migrate
 from cyme_supd.store.repository import SqlStore
+from cyme_supd.supervisord import descriptors
 from cyme_supd.supervisord.conf import Tree, check_root, render_supervisord_conf
 from cyme_supd.supervisord.rendering import encode
 from cyme_supd.supervisord.repair import repair
 from cyme_supd.supervisord.sections import SectionFiles
 
-#: Room for as many more instances before supervisord must be started again.
-HEADROOM = 400
 _MODULES = {"branch": "cyme_supd.branch.main", "web": "cyme_supd.branch.web"}
 
 
@@ -162,17 +161,18 @@ def _write_supervisord(config: Config, instances: Mapping[str, int]) -> list[str
     for name, stop_timeout_s in instances.items():
         sections.write(name, stop_timeout_s)
     warnings = repair(sections)
+    granted, warning = descriptors.claim(len(instances))
     tree = Tree(
         root=Path(config.root),
         password=config.supervisor_password,
         programs=_programs(config),
         loglevel=config.loglevel,
-        instances=len(instances) + HEADROOM,
+        descriptors=granted,
         logfile=config.logfile,
     )
     write_private(config.paths.supervisord_conf, encode(render_supervisord_conf(tree)))
     config.paths.supervisord_socket.unlink(missing_ok=True)
-    return warnings
+    return [*warnings, warning] if warning else warnings
 
 
 def _programs(config: Config) -> tuple[str, ...]:
@@ -196,4 +196,4 @@ def _write_programs(config: Config) -> None:
 def _supervisord(paths: Paths) -> tuple[str, ...]:
     # Isolated: nothing that lies in the current directory is imported.
     conf = str(paths.supervisord_conf)
-    return (sys.executable, "-I", "-m", "supervisor.supervisord", "-n", "-c", conf)
+    return (sys.executable, "-I", "-m", "cyme_supd.supervisord.daemon", "-n", "-c", conf)

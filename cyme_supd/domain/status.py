@@ -156,7 +156,8 @@ class Branch:
     """A branch as its last pass left it.
 
     ``observed_at`` says when that was. ``health`` has ``supervisord``
-    (``ok``, ``has_extension``, ``reason``), ``brokers`` (by
+    (``ok``, ``has_extension``, ``reason``, ``room``: how many workers it can
+    run), ``brokers`` (by
     :attr:`Broker.key`: ``ok``, ``reason``, ``url`` masked) and ``threads``
     (by name: seconds since they last moved).
     """

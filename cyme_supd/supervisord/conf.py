@@ -19,6 +19,11 @@ USERNAME = "cyme"
 SOCKET_PATH_LENGTH = 107
 #: supervisord binds ``<socket>.<pid>`` first.
 _PID_SUFFIX_LENGTH = len(".4194304")
+#: What supervisord has open for a program that runs: its input, its output and
+#: its log; and besides for itself and those who ask it something.
+_DESCRIPTORS_PER_PROGRAM = 3
+_OWN_DESCRIPTORS = 200
+_LEAST_DESCRIPTORS = 1024
 _MAGIC = frozenset("*?[")
 _LOGLEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warn"}
 
@@ -27,16 +32,17 @@ _LOGLEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warn"}
 class Tree:
     """What a branch's supervisord is configured from.
 
-    ``programs`` are those of :data:`TREE_PROGRAMS` it runs, ``instances`` is
-    how many workers its descriptors must do for, ``loglevel`` is Cyme's,
-    ``logfile`` where everything is logged (``branch.log`` in the root).
+    ``programs`` are those of :data:`TREE_PROGRAMS` it runs, ``descriptors``
+    is how many files it may have open (see :func:`descriptors_for`),
+    ``loglevel`` is Cyme's, ``logfile`` where everything is logged
+    (``branch.log`` in the root).
     """
 
     root: Path
     password: str
     programs: tuple[str, ...] = TREE_PROGRAMS
     loglevel: str = "INFO"
-    instances: int = 400
+    descriptors: int = 2000
     logfile: str | None = None
     python: str = sys.executable
 
@@ -72,13 +78,22 @@ def render_supervisord_conf(tree: Tree) -> str:
         # A log of one's own is instead of what shows in the foreground.
         silent=tree.logfile is not None,
         user="root" if os.geteuid() == 0 else "",
-        # Each program has two pipes; the rest is supervisord's own.
-        minfds=max(1024, 2 * tree.instances + 200),
+        minfds=tree.descriptors,
         programs=tree.programs,
         commands={
             name: launch_command(tree.python, paths.programs / name) for name in tree.programs
         },
     )
+
+
+def descriptors_for(instances: int) -> int:
+    """How many files supervisord must be able to open to run so many workers."""
+    return max(_LEAST_DESCRIPTORS, _DESCRIPTORS_PER_PROGRAM * instances + _OWN_DESCRIPTORS)
+
+
+def room_of(descriptors: int) -> int:
+    """How many workers a supervisord can run that may open so many files."""
+    return max(0, (descriptors - _OWN_DESCRIPTORS) // _DESCRIPTORS_PER_PROGRAM)
 
 
 def _socket(root: Path) -> Path:

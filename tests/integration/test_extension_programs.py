@@ -11,6 +11,8 @@ import psutil
 import pytest
 
 from cyme_supd.errors import Conflict, CymeError, Internal, NotFound, SpawnFailed
+from cyme_supd.supervisord.conf import descriptors_for
+from cyme_supd.supervisord.rpcinterface import inherited
 from cyme_supd.supervisord.sections import SectionFiles
 from tests import inside
 from tests.support import eventually
@@ -250,3 +252,37 @@ def test_roots(make_tree: MakeTree, root: str) -> None:
     tree.start()
     assert tree.state("w1") == "STOPPED"
     assert "w1" in tree.ctl("status")
+
+
+def test_a_running_program_costs_no_more_descriptors_than_it_is_counted_as(
+    tree: SupervisedTree,
+) -> None:
+    before = len(tree.descriptors())
+    for number in range(5):
+        tree.run(f"w{number}")
+    eventually(lambda: tree.state("w4") == "RUNNING", 20)
+    more = len(tree.descriptors()) - before
+    assert 0 < more <= descriptors_for(2005) - descriptors_for(2000)
+
+
+def test_a_child_gets_nothing_that_supervisord_has_open(tree: SupervisedTree) -> None:
+    listing = "import os, time; print(os.listdir('/proc/self/fd'), flush=True); time.sleep(1000)"
+    for number in range(3):
+        tree.run(f"w{number}", python(listing))
+    log = tree.paths.instances / "w2" / "worker.log"
+    said = eventually(lambda: log.exists() and log.read_text())
+    # The launcher's lock and the listing's own are the last.
+    assert said.strip() == "['0', '1', '2', '3', '4']"
+
+
+def test_as_many_are_closed_as_a_child_could_get() -> None:
+    reading, writing = os.pipe()
+    try:
+        before = inherited()
+        os.dup2(writing, 900, inheritable=False)
+        assert inherited() == before
+        os.set_inheritable(900, True)
+        assert inherited() == 901
+    finally:
+        for fd in (reading, writing, 900):
+            os.close(fd)

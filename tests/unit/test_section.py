@@ -161,11 +161,11 @@ def test_supervisorctl_reads_it_as_meant(folder: Path, name: str) -> None:
 
 
 def test_only_the_tree_that_is_wanted(folder: Path) -> None:
-    paths = written(folder / "r", programs=("web",), instances=2000, loglevel="WARNING")
+    paths = written(folder / "r", programs=("web",), descriptors=6200, loglevel="WARNING")
     options = parse(paths.supervisord_conf)
     (group,) = options.process_group_configs
     assert [config.name for config in group.process_configs] == ["web"]
-    assert options.minfds == 4200
+    assert options.minfds == 6200
     assert options.loglevel == 30
     with pytest.raises(Invalid):
         render_supervisord_conf(Tree(folder / "r", "p", programs=("web", "w1")))
