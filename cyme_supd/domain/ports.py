@@ -7,7 +7,7 @@ Each is one protocol with one contract suite, passed by the fake in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -39,8 +39,14 @@ class View(Protocol):
     def instances(self, app: str) -> list[Instance]:
         """All of the app, those being deleted too."""
 
+    def instance_count(self, branch: str) -> int:
+        """How many instances the branch has, without those being deleted."""
+
     def worker(self, name: str) -> Worker:
         """The instance with all it inherits."""
+
+    def workers_named(self, names: Collection[str]) -> list[Worker]:
+        """Those of them that are there, in the order of their names."""
 
     def workers(self, branch: str) -> list[Worker]:
         """Of every instance of the branch, those being deleted too."""
@@ -104,8 +110,8 @@ class Store(Protocol):
 class Programs(Protocol):
     """The programs of one supervisord. All raise ``ShuttingDown`` while it ends."""
 
-    def processes(self) -> dict[str, Process]:
-        """Of every program that is not the branch's own, by name.
+    def processes(self, names: Collection[str] | None = None) -> dict[str, Process]:
+        """Of every program that is not the branch's own, or those *names*, by name.
 
         A snapshot kept up to date by whoever listens; no call goes out.
         """

@@ -38,11 +38,11 @@ class Branches:
         check_name("branch", id)
         with self._context.store.reading() as view:
             branch = view.branch(id)
-            workers = view.workers(id)
+            instances = view.instance_count(id)
         return BranchDetails(
             branch=branch,
             is_live=is_fresh(branch, self._context.clock.now()),
-            instances=sum(not worker.instance.is_deleting for worker in workers),
+            instances=instances,
             host=branch.health.get("host") or {},
         )
 

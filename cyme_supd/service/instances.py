@@ -20,6 +20,7 @@ from cyme_supd.service.looking import (
     Details,
     branch_or_none,
     check_alive,
+    check_room,
     details,
     instance_of,
 )
@@ -149,6 +150,7 @@ class Instances:
             **changes,
         )
         _check_worker(tx, owner, instance)
+        check_room(tx, instance.branch)
         tx.add_instance(instance)
         return instance
 

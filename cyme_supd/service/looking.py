@@ -8,7 +8,7 @@ from datetime import datetime
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App, Instance, Worker
 from cyme_supd.domain.status import Branch, Status
-from cyme_supd.errors import Conflict, NotFound
+from cyme_supd.errors import Conflict, NotFound, Unavailable
 from cyme_supd.service.observed import ThisBranch, assemble, shown
 
 
@@ -53,3 +53,15 @@ def check_alive(thing: App | Instance) -> None:
     """Raise ``Conflict`` where it is being deleted."""
     if thing.is_deleting:
         raise Conflict(f"{thing.name} is being deleted", "ask again when it is gone")
+
+
+def check_room(view: View, id: str) -> None:
+    """Raise ``Unavailable`` where the branch's supervisord can run no more workers."""
+    branch = branch_or_none(view, id)
+    supervisord = (branch.health.get("supervisord") or {}) if branch else {}
+    room = supervisord.get("room")
+    if room is not None and view.instance_count(id) >= room:
+        raise Unavailable(
+            f"branch {id!r} has room for {room} instances, and has them",
+            "start cyme-branch again: it makes room where the limit of open files allows it",
+        )

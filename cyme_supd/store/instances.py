@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
 from cyme_supd.domain.spec import Instance
 from cyme_supd.errors import Conflict, NotFound
@@ -62,8 +62,17 @@ def matching(connection: Connection, condition: ColumnElement[bool]) -> list[Ins
     return [_instance(row, consumes.get(row.name, ())) for row in connection.execute(wanted)]
 
 
+def count(connection: Connection, branch: str) -> int:
+    wanted = select(func.count()).select_from(m.instance)
+    return connection.scalar(wanted.where(is_of_branch(branch), ~m.instance.c.is_deleting)) or 0
+
+
 def is_named(name: str) -> ColumnElement[bool]:
     return m.instance.c.name == name
+
+
+def is_one_of(names: Sequence[str]) -> ColumnElement[bool]:
+    return m.instance.c.name.in_(names)
 
 
 def is_of_app(app: str) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -53,8 +53,14 @@ class SqlView:
     def instances(self, app: str) -> list[Instance]:
         return instances.matching(self._connection, instances.is_of_app(app))
 
+    def instance_count(self, branch: str) -> int:
+        return instances.count(self._connection, branch)
+
     def worker(self, name: str) -> Worker:
         return workers.get(self._connection, name, self._default_broker)
+
+    def workers_named(self, names: Collection[str]) -> list[Worker]:
+        return workers.named(self._connection, names, self._default_broker)
 
     def workers(self, branch: str) -> list[Worker]:
         condition = instances.is_of_branch(branch)

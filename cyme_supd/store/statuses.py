@@ -14,7 +14,7 @@ from cyme_supd.store import instances
 from cyme_supd.store import models as m
 
 #: Names in one query; every database takes that many parameters.
-_BATCH = 500
+BATCH = 500
 
 
 def get(connection: Connection, name: str) -> Status | None:
@@ -65,11 +65,11 @@ def save(connection: Connection, statuses: Iterable[Status]) -> None:
 
 def _generations(connection: Connection, names: list[str]) -> Iterator[tuple[str, int, bool]]:
     """Of those instances that are there: name, generation, whether a status is stored."""
-    for start in range(0, len(names), _BATCH):
+    for start in range(0, len(names), BATCH):
         rows = connection.execute(
             select(m.instance.c.name, m.instance.c.generation, m.status.c.name)
             .select_from(m.instance.outerjoin(m.status))
-            .where(m.instance.c.name.in_(names[start : start + _BATCH]))
+            .where(m.instance.c.name.in_(names[start : start + BATCH]))
         )
         for name, generation, known in rows:
             yield name, generation, known is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, Connection
 
 from cyme_supd.domain.spec import Worker
 from cyme_supd.store import apps, instances, queues
+from cyme_supd.store.statuses import BATCH
 
 
 def get(connection: Connection, name: str, default_broker: str) -> Worker:
@@ -13,6 +16,16 @@ def get(connection: Connection, name: str, default_broker: str) -> Worker:
     if not found:
         raise instances.not_found(name)
     return found[0]
+
+
+def named(connection: Connection, names: Collection[str], default_broker: str) -> list[Worker]:
+    """Those of them that are there, by name; as many queries as there are batches."""
+    found: list[Worker] = []
+    ordered = sorted(names)
+    for start in range(0, len(ordered), BATCH):
+        condition = instances.is_one_of(ordered[start : start + BATCH])
+        found.extend(matching(connection, condition, default_broker))
+    return found
 
 
 def matching(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,10 +42,12 @@ class SupervisordPrograms:
         failure = self._failure
         return "" if failure is None else failure.message
 
-    def processes(self) -> dict[str, Process]:
+    def processes(self, names: Collection[str] | None = None) -> dict[str, Process]:
         with self._lock:
             self._check()
-            return dict(self._processes)
+            if names is None:
+                return dict(self._processes)
+            return {name: self._processes[name] for name in names if name in self._processes}
 
     def stop_timeout_s(self, name: str) -> int | None:
         with self._lock:

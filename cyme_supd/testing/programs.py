@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -38,13 +38,13 @@ class FakePrograms:
 
     # The port
 
-    def processes(self) -> dict[str, Process]:
+    def processes(self, names: Collection[str] | None = None) -> dict[str, Process]:
         with self._condition:
             self._check()
             return {
                 name: process
                 for name, process in self._processes.items()
-                if name not in self._foreign
+                if name not in self._foreign and (names is None or name in names)
             }
 
     def stop_timeout_s(self, name: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,8 +69,17 @@ class MemoryView:
     def instances(self, app: str) -> list[Instance]:
         return [each for each in self._sorted() if each.app == app]
 
+    def instance_count(self, branch: str) -> int:
+        return sum(
+            each.branch == branch and not each.is_deleting
+            for each in self._state.instances.values()
+        )
+
     def worker(self, name: str) -> Worker:
         return self._worker(self.instance(name))
+
+    def workers_named(self, names: Collection[str]) -> list[Worker]:
+        return [self._worker(each) for each in self._sorted() if each.name in names]
 
     def workers(self, branch: str) -> list[Worker]:
         return [self._worker(each) for each in self._sorted() if each.branch == branch]

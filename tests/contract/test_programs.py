@@ -164,6 +164,16 @@ def test_of_what_is_not_there_nothing_is_known(programs: Programs) -> None:
     assert programs.stop_timeout_s("w1") is None
 
 
+def test_of_those_that_are_named(world: World, programs: Programs) -> None:
+    for name in ("w1", "w2"):
+        world.prepare(name)
+        programs.apply(name, 7)
+    seen(programs, "w1", ProcessState.STOPPED)
+    seen(programs, "w2", ProcessState.STOPPED)
+    assert programs.processes({"w2", "w3"}) == {"w2": programs.processes()["w2"]}
+    assert programs.processes(()) == {}
+
+
 def test_applied_again_keeps_its_process(world: World, programs: Programs) -> None:
     before = started(world, "w1")
     programs.apply("w1", 7)

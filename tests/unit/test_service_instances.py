@@ -15,6 +15,7 @@ from cyme_supd.errors import (
     Invalid,
     NotFound,
     Timeout,
+    Unavailable,
 )
 from cyme_supd.service import Outcome
 from tests.unit.service_support import START, World, world
@@ -89,6 +90,16 @@ def test_limits_that_cannot_be(house: World, given: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         put(house, **given)
     assert house.service.instances.names("foo") == []
+
+
+def test_no_more_than_supervisord_has_room_for(house: World) -> None:
+    house.branch.health["supervisord"] = {"ok": True, "room": 1}
+    assert put(house).is_new
+    with pytest.raises(Unavailable, match="room for 1") as refused:
+        put(house, "w2")
+    assert "cyme-branch" in refused.value.hint
+    assert house.service.instances.names("foo") == ["w1"]
+    assert not put(house, max_concurrency=2).is_new
 
 
 def test_queues_must_be_declared(house: World) -> None:

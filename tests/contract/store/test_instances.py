@@ -211,3 +211,24 @@ class TestWorkers:
                 (queue("q", "bar", exchange="e"),),
             ]
             assert view.workers("nope") == []
+
+    def test_those_that_are_named(self, store: Store) -> None:
+        fill(store, app(), queue("q"), instance("w2", queues=("q",)), instance("w1"))
+        fill(store, instance("w3", branch="b2"), instance("w4"))
+        with store.reading() as view:
+            workers = view.workers_named({"w2", "w1", "w3", "w9"})
+            assert workers == [view.worker(name) for name in ("w1", "w2", "w3")]
+            assert view.workers_named(()) == []
+
+    def test_more_names_than_a_query_takes(self, store: Store) -> None:
+        names = [f"w{number:04}" for number in range(1203)]
+        fill(store, app(), *(instance(name) for name in names))
+        with store.reading() as view:
+            assert [each.name for each in view.workers_named(set(names))] == names
+
+    def test_how_many_a_branch_has(self, store: Store) -> None:
+        fill(store, app(), instance("w1"), instance("w2"), instance("w3", branch="b2"))
+        fill(store, instance("w4", is_deleting=True))
+        with store.reading() as view:
+            assert view.instance_count("b1") == 2
+            assert view.instance_count("nope") == 0
