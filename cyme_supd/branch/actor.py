@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 from cyme_supd.clock import Clock
@@ -47,10 +48,12 @@ class Actor:
         self._clock = clock
         self._max_starting = max_starting
         self._starting: dict[str, float] = {}
+        # In the order they came; the values mean nothing.
+        self._waiting: dict[str, None] = {}
         self._commanded: dict[str, float] = {}
 
     def act(self, worker: Worker, action: Action) -> bool:
-        """Do it; False where the worker has to wait for its turn."""
+        """Do it; False where the worker has to wait for its turn, see :meth:`turns`."""
         if isinstance(action, Start) and not self._take_slot(worker.name):
             return False
         self._do(worker, action)
@@ -68,6 +71,20 @@ class Actor:
     def arrived(self, name: str) -> None:
         """The worker is up, or down again: the next may start."""
         self._starting.pop(name, None)
+
+    def turns(self) -> list[str]:
+        """Who has waited longest, as many as may start now; they are to be looked at."""
+        names = list(itertools.islice(self._waiting, self._free()))
+        for name in names:
+            del self._waiting[name]
+        return names
+
+    def next_turn(self) -> tuple[str, float] | None:
+        """Who waits longest, and in how many seconds a start at the latest makes room."""
+        if not self._waiting or not self._starting:
+            return None
+        left_s = START_SLOT_S - (self._clock.monotonic() - min(self._starting.values()))
+        return next(iter(self._waiting)), max(0.0, left_s)
 
     def _do(self, worker: Worker, action: Action) -> None:
         match action:
@@ -102,17 +119,23 @@ class Actor:
         self._remote.forget(worker)
         self._remote.drop_queue(worker)
         self._commanded.pop(worker.name, None)
+        self._waiting.pop(worker.name, None)
         self.arrived(worker.name)
 
     def _take_slot(self, name: str) -> bool:
+        if name not in self._starting and self._free() == 0:
+            self._waiting.setdefault(name)
+            return False
+        self._waiting.pop(name, None)
+        self._starting[name] = self._clock.monotonic()
+        return True
+
+    def _free(self) -> int:
         now = self._clock.monotonic()
         self._starting = {
-            other: since for other, since in self._starting.items() if now - since < START_SLOT_S
+            name: since for name, since in self._starting.items() if now - since < START_SLOT_S
         }
-        if name not in self._starting and len(self._starting) >= self._max_starting:
-            return False
-        self._starting[name] = now
-        return True
+        return max(0, self._max_starting - len(self._starting))
 
 
 def _words(action: Action) -> str:

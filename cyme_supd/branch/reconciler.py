@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cyme_supd.branch.actor import Actor
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 #: How soon to look again at a worker that is on its way up.
 SOON_S = 1.0
-#: How soon to look again at one that waits for its turn to start.
-TURN_S = 0.1
+#: Workers that are looked at in one go; then others may come first.
+SLICE = 50
 #: How often workers are asked that have not answered since their broker is back.
 MISSING_S = 2.0
 #: A worker says by itself when it is ready; after this it is asked.
@@ -137,25 +137,41 @@ class Reconciler:
         self._brokers = {self._broker, *(worker.broker for worker in workers)}
         self._remote.use(self._brokers)
         self._remote.ask_all()
-        self._reconcile(workers, processes)
+        self._reconcile_slices(workers, processes)
         with self._store.writing() as tx:
             tx.save_branch(replace(self._about(), observed_at=self._clock.now()))
 
-    def partial_pass(self, work: Work) -> None:
-        """Look at the names in *work*, and where there was a hint at every new spec."""
-        if not work.names and not work.is_hinted:
-            return
-        processes = self._programs.processes()
+    def _reconcile_slices(self, workers: list[Worker], processes: Mapping[str, Process]) -> None:
+        """All of them, a few at a time: whoever asks for something meanwhile comes first."""
+        looked_at: set[str] = set()
+        for start in range(0, len(workers), SLICE):
+            some = workers[start : start + SLICE]
+            # What is known here of those that came first is from before.
+            self._reconcile([each for each in some if each.name not in looked_at], processes)
+            if start + SLICE < len(workers):
+                work = self._queue.take(0.0)
+                if work.is_full:
+                    self._queue.resync()
+                looked_at |= self.partial_pass(work)
+
+    def partial_pass(self, work: Work) -> set[str]:
+        """Look at the names in *work*, and where there was a hint at every new spec.
+
+        Returns the names that were looked for.
+        """
+        names = set(work.names)
+        if not names and not work.is_hinted:
+            return names
         with self._store.reading() as view:
-            names = set(work.names)
             if work.is_hinted:
                 names.update(view.pending(self._branch))
-            workers = [worker for name in sorted(names) if (worker := _find(view, name))]
+            workers = view.workers_named(names)
             self._read_statuses(view)
         workers = [worker for worker in workers if worker.instance.branch == self._branch]
         self._brokers.update(worker.broker for worker in workers)
         self._remote.use(self._brokers)
-        self._reconcile(workers, processes)
+        self._reconcile(workers, self._programs.processes(names))
+        return names
 
     def _read_statuses(self, view: View) -> None:
         if not self._has_statuses:
@@ -169,7 +185,7 @@ class Reconciler:
             self._wanted[worker.name] = (worker.instance.generation, launch)
         return launch
 
-    def _reconcile(self, workers: Iterable[Worker], processes: dict[str, Process]) -> None:
+    def _reconcile(self, workers: Iterable[Worker], processes: Mapping[str, Process]) -> None:
         changed: list[Status] = []
         gone: list[str] = []
         for worker in workers:
@@ -191,6 +207,9 @@ class Reconciler:
             elif status != self._statuses.get(worker.name):
                 changed.append(status)
         self._write(changed, gone)
+        self._queue.put(self._actor.turns())
+        if turn := self._actor.next_turn():
+            self._queue.put_later(*turn)
 
     def _pass(self, worker: Worker, process: Process | None) -> Status | None:
         """One worker: act, and say what was seen; ``None`` when it is to be forgotten."""
@@ -199,8 +218,7 @@ class Reconciler:
         for action in plan(worker, wanted, seen):
             if isinstance(action, Forget):
                 return None
-            if not self._actor.act(worker, action):
-                self._queue.put_later(worker.name, TURN_S)
+            self._actor.act(worker, action)
         if seen.answer is not None and seen.answer.refused and seen.commanded_at is None:
             self._actor.told(worker.name)
         self._follow_up(worker, seen)
@@ -261,10 +279,3 @@ class Reconciler:
             self._wanted.pop(name, None)
             self._missing.discard(name)
             log.info("%s: forgotten", name)
-
-
-def _find(view: View, name: str) -> Worker | None:
-    try:
-        return view.worker(name)
-    except NotFound:
-        return None
