@@ -14,11 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import psutil
 
 from benchmarks import harness, peers
+from benchmarks.costs import Pids, busy, pss_mb, tree
 from benchmarks.figures import Table
 
 INSTANCES = 10
@@ -27,8 +25,6 @@ WINDOW_S = 10.0
 SETTLE_S = 15.0
 CPU_PERCENT = 0.6
 PSS_MB = 250.0
-
-Pids = Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -69,46 +65,17 @@ def prepared(broker: str) -> Iterator[tuple[Pids, Pids]]:
         yield tree(branch), {"supervisord": stock.process.pid}
 
 
-def tree(branch: harness.Branch) -> Pids:
-    """What a branch consists of, without broker and workers."""
-    found = branch.supervisord.call("supervisor.getAllProcessInfo")
-    pids = {record["name"]: int(record["pid"]) for record in found if record["group"] == "cyme"}
-    forked = psutil.Process(pids["web"]).children()
-    workers = {f"web worker {number}": child.pid for number, child in enumerate(forked)}
-    return {"supervisord": branch.process.pid, **pids, **workers}
-
-
 def measure(sides: list[tuple[Pids, Samples]]) -> None:
     """One window of both at once."""
-    before = [(time.perf_counter(), _busy(pids)) for pids, _ in sides]
+    before = [(time.perf_counter(), busy(pids)) for pids, _ in sides]
     time.sleep(WINDOW_S)
     for (pids, samples), (begun, earlier) in zip(sides, before, strict=True):
         elapsed = time.perf_counter() - begun
-        for name, seconds in _busy(pids).items():
+        for name, seconds in busy(pids).items():
             samples.cpu[name].append(100 * (seconds - earlier[name]) / elapsed)
     for pids, samples in sides:
         for name, pid in pids.items():
-            samples.pss[name].append(_pss_mb(pid))
-
-
-def _busy(pids: Pids) -> dict[str, float]:
-    """Seconds on a processor, of all threads.
-
-    Not utime and stime, whose unit of 10 ms is much of what is measured.
-    """
-    return {name: _nanoseconds(pid) / 1e9 for name, pid in pids.items()}
-
-
-def _nanoseconds(pid: int) -> int:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
-
-
-def _pss_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"no Pss of process {pid}")
+            samples.pss[name].append(pss_mb(pid))
 
 
 def report(ours: Samples, stock: Samples) -> None:

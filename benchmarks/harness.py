@@ -31,12 +31,17 @@ DEADLINE_S = 120.0
 
 def pairs_wanted(description: str | None, default: int = ENOUGH_PAIRS) -> int:
     """``--pairs`` of the command line."""
+    return wanted(description, pairs=default)["pairs"]
+
+
+def wanted(description: str | None, **defaults: int) -> dict[str, int]:
+    """Numbers of the command line, such as ``--pairs``; none is below one."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--pairs", type=int, default=default, help="default: %(default)s")
-    pairs: int = parser.parse_args().pairs
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
     # As ^C does: what was started is ended.
     signal.signal(signal.SIGTERM, _end)
-    return max(1, pairs)
+    return {name: max(1, value) for name, value in vars(parser.parse_args()).items()}
 
 
 def _end(*_: object) -> NoReturn:

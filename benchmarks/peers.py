@@ -171,11 +171,16 @@ class Caller:
 
 
 class StockSupervisord:
-    """A plain supervisord in *directory*; *programs* are command lines by name."""
+    """A plain supervisord in *directory*; *programs* are command lines by name.
 
-    def __init__(self, directory: Path, programs: Mapping[str, Sequence[str]]) -> None:
+    *extra* are more lines for its configuration.
+    """
+
+    def __init__(
+        self, directory: Path, programs: Mapping[str, Sequence[str]], extra: str = ""
+    ) -> None:
         conf = directory / "supervisord.conf"
-        conf.write_text(_conf(directory, programs))
+        conf.write_text(_conf(directory, programs) + extra)
         self._directory = directory
         self._output = directory / "supervisord.out"
         self.process = start(
@@ -183,7 +188,11 @@ class StockSupervisord:
             directory,
             self._output,
         )
-        self._client = Supervisord(directory / "s.sock", PASSWORD)
+        self._client = Supervisord(directory / "s.sock", PASSWORD, read_timeout_s=DEADLINE_S)
+
+    def call(self, method: str, *params: Any) -> Any:
+        """What its XML-RPC interface answers."""
+        return self._client.call(method, *params)
 
     def wait_until_running(self) -> None:
         eventually(self._is_running, DEADLINE_S, every_s=0.1)
@@ -236,9 +245,11 @@ def _conf(directory: Path, programs: Mapping[str, Sequence[str]]) -> str:
 
 
 @contextmanager
-def stock(directory: Path, programs: Mapping[str, Sequence[str]]) -> Iterator[StockSupervisord]:
+def stock(
+    directory: Path, programs: Mapping[str, Sequence[str]], extra: str = ""
+) -> Iterator[StockSupervisord]:
     """One whose programs have all started."""
-    running = StockSupervisord(directory, programs)
+    running = StockSupervisord(directory, programs, extra)
     try:
         running.wait_until_running()
         yield running
