@@ -26,8 +26,11 @@ _EDITABLE = (
     "stop_timeout_s",
     "restarts",
 )
+#: What every edit does that the reconciler must see.
+NEXT_GENERATION = {"generation": m.instance.c.generation + 1, "is_pending": True}
+_INTERNAL = ("broker_id", "is_pending")
 _SELECT: Select[Any] = select(
-    *(column for column in m.instance.c if column is not m.instance.c.broker_id),
+    *(column for column in m.instance.c if column.name not in _INTERNAL),
     m.broker.c.url.label("broker"),
 ).outerjoin_from(m.instance, m.broker)
 
@@ -116,7 +119,7 @@ def save(connection: Connection, instance: Instance) -> Instance:
             is_of_app(instance.app),
             m.instance.c.generation == instance.generation,
         )
-        .values(generation=instance.generation + 1, **values)
+        .values(generation=instance.generation + 1, is_pending=True, **values)
     )
     if saved.rowcount == 0:
         raise Conflict(f"instance {instance.name!r} was changed meanwhile", "look again")
@@ -128,9 +131,7 @@ def save(connection: Connection, instance: Instance) -> Instance:
 
 
 def touch(connection: Connection, app: str) -> list[Instance]:
-    connection.execute(
-        update(m.instance).where(is_of_app(app)).values(generation=m.instance.c.generation + 1)
-    )
+    connection.execute(update(m.instance).where(is_of_app(app)).values(NEXT_GENERATION))
     return matching(connection, is_of_app(app))
 
 

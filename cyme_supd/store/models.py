@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    true,
 )
 from sqlalchemy.dialects import mysql
 
@@ -135,6 +136,10 @@ instance = Table(
     Column("stop_timeout_s", Integer),
     Column("generation", Integer, nullable=False),
     Column("restarts", Integer, nullable=False),
+    # Whether its generation is ahead of its status': to be found by an index,
+    # however many have nothing to be looked at for.
+    Column("is_pending", Boolean, nullable=False, server_default=true()),
+    Index(None, "branch", "is_pending"),
     _name_is_whole(),
     _name_is_whole("branch"),
     CheckConstraint(

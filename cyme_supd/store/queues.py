@@ -94,7 +94,7 @@ def _touch_consumers(connection: Connection, app: str, name: str) -> None:
     connection.execute(
         update(m.instance)
         .where(m.instance.c.name.in_(consumers))
-        .values(generation=m.instance.c.generation + 1)
+        .values(generation=m.instance.c.generation + 1, is_pending=True)
     )
 
 

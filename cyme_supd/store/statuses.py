@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.status import Condition, ProcessState, Status
@@ -30,17 +30,10 @@ def of_branch(connection: Connection, branch: str) -> dict[str, Status]:
 
 
 def pending(connection: Connection, branch: str) -> list[str]:
-    observed = m.status.c.generation
-    wanted = (
-        select(m.instance.c.name)
-        .select_from(m.instance.outerjoin(m.status))
-        .where(
-            instances.is_of_branch(branch),
-            or_(observed.is_(None), observed < m.instance.c.generation),
-        )
-        .order_by(m.instance.c.name)
+    wanted = select(m.instance.c.name).where(
+        instances.is_of_branch(branch), m.instance.c.is_pending
     )
-    return list(connection.scalars(wanted))
+    return list(connection.scalars(wanted.order_by(m.instance.c.name)))
 
 
 def save(connection: Connection, statuses: Iterable[Status]) -> None:
@@ -52,27 +45,39 @@ def save(connection: Connection, statuses: Iterable[Status]) -> None:
     wanted = {status.name: status for status in statuses}
     new: list[dict[str, Any]] = []
     known: list[dict[str, Any]] = []
-    for name, generation, is_known in _generations(connection, list(wanted)):
+    caught_up: list[dict[str, Any]] = []
+    for name, generation, is_pending, is_known in _generations(connection, list(wanted)):
         if wanted[name].generation <= generation:
             (known if is_known else new).append(_values(wanted[name]))
+        if is_pending and wanted[name].generation == generation:
+            caught_up.append({"of": name})
     if new:
         connection.execute(insert(m.status), new)
     if known:
         # A column's own name would mean the value to set.
         by_name = update(m.status).where(m.status.c.name == bindparam("of"))
         connection.execute(by_name, [{"of": row.pop("name"), **row} for row in known])
+    if caught_up:
+        by_name = update(m.instance).where(m.instance.c.name == bindparam("of"))
+        connection.execute(by_name.values(is_pending=False), caught_up)
 
 
-def _generations(connection: Connection, names: list[str]) -> Iterator[tuple[str, int, bool]]:
-    """Of those instances that are there: name, generation, whether a status is stored."""
+def _generations(connection: Connection, names: list[str]) -> Iterator[tuple[str, int, bool, bool]]:
+    """Of those instances that are there: name, generation, whether that is ahead of
+    the status, whether a status is stored."""
     for start in range(0, len(names), BATCH):
         rows = connection.execute(
-            select(m.instance.c.name, m.instance.c.generation, m.status.c.name)
+            select(
+                m.instance.c.name,
+                m.instance.c.generation,
+                m.instance.c.is_pending,
+                m.status.c.name,
+            )
             .select_from(m.instance.outerjoin(m.status))
             .where(m.instance.c.name.in_(names[start : start + BATCH]))
         )
-        for name, generation, known in rows:
-            yield name, generation, known is not None
+        for name, generation, is_pending, known in rows:
+            yield name, generation, is_pending, known is not None
 
 
 def _values(status: Status) -> dict[str, Any]:
