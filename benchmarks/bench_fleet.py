@@ -136,7 +136,8 @@ def start(argv: Sequence[str], names: Sequence[str], place: Path, processes: Pro
 
     def one(name: str) -> None:
         log = place / f"{name}.log"
-        processes.append(harness.start(peers.lean(argv, f"{name}@bench"), place, log))
+        words = peers.lean(argv, f"{name}@bench")
+        processes.append(harness.start(words, place, log, has_session=False))
         peers.wait_until_logged(log, 0)
 
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:

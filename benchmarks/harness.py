@@ -163,8 +163,14 @@ def _beside_python(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def start(argv: Sequence[str], directory: Path, output: Path | int) -> subprocess.Popen[bytes]:
-    """A process in a session of its own: ^C at the bench is for the bench."""
+def start(
+    argv: Sequence[str], directory: Path, output: Path | int, has_session: bool = True
+) -> subprocess.Popen[bytes]:
+    """A process that ^C at the bench does not reach: in a session of its own, or a group.
+
+    Linux shares processors out among sessions first. What supervisord starts
+    has one session for all; so must what many of those are compared with.
+    """
     stdout = output if isinstance(output, int) else os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         return subprocess.Popen(
@@ -173,7 +179,8 @@ def start(argv: Sequence[str], directory: Path, output: Path | int) -> subproces
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=has_session,
+            process_group=None if has_session else 0,
         )
     finally:
         if stdout != output:
