@@ -3,8 +3,9 @@
 Ours is the extension's ``applyPrograms`` and ``startPrograms``, beside 2,000
 running programs and beside ten; supervisord is deaf while it answers, so the
 calls' time is what everybody else waits. Its peer is a stock supervisord
-with as many programs, which reads all of its files again. The programs are
-``sleep``: what counts is how many there are.
+with as many programs, each in a file of its own as ours are, which reads all
+of them again; and, once, with all but the new one in a single file. The
+programs are ``sleep``: what counts is how many there are.
 
 Before that, how long each supervisord takes from its start, with all of them
 to be started, to its first answer.
@@ -94,15 +95,17 @@ class Sleepers:
 class Stock:
     """A plain supervisord with as many, and a folder to put one more into."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, is_single: bool) -> None:
         self._more = place / "more"
         self._more.mkdir()
         (self._more / "none.conf").write_text("")
-        programs = {f"s{number}": SLEEP.split() for number in range(MANY)}
+        programs = {f"s{number}": SLEEP.split() for number in range(MANY if is_single else 0)}
+        for number in range(0 if is_single else MANY):
+            self._write(f"s{number}")
         extra = f"[supervisord]\nminfds={MINFDS}\n[include]\nfiles={self._more}/*.conf\n"
         begun = time.perf_counter()
         self._supervisord = peers.StockSupervisord(place, programs, extra)
-        eventually(self._is_up, harness.DEADLINE_S, every_s=0.1)
+        eventually(self._is_up, 4 * harness.DEADLINE_S, every_s=0.1)
         self.boot_s = time.perf_counter() - begun
         self._added = 0
 
@@ -118,13 +121,16 @@ class Stock:
     def add(self) -> float:
         name = f"added{self._added}"
         self._added += 1
-        (self._more / f"{name}.conf").write_text(f"[program:{name}]\ncommand={SLEEP}\n")
+        self._write(name)
 
         def reload_and_add() -> None:
             self._supervisord.call("supervisor.reloadConfig")
             self._supervisord.call("supervisor.addProcessGroup", name)
 
         return harness.timed(reload_and_add)
+
+    def _write(self, name: str) -> None:
+        (self._more / f"{name}.conf").write_text(f"[program:{name}]\ncommand={SLEEP}\n")
 
     def end(self) -> None:
         self._supervisord.end()
@@ -139,7 +145,9 @@ def main() -> None:
             beside_many.add(many)
             beside_few.add(few)
             stock.append(peer.add())
-    report(many, few, stock)
+    with stock_beside(is_single=True) as peer:
+        single = [peer.add() for _ in range(pairs)]
+    report(many, few, stock, single)
 
 
 @contextmanager
@@ -151,11 +159,20 @@ def prepared() -> Iterator[tuple[Sleepers, Sleepers, Stock]]:
         beside_many.wait_until_running(MANY)
         beside_few = Sleepers(stack.enter_context(harness.folder()), FEW)
         stack.callback(beside_few.end)
-        stock = Stock(stack.enter_context(harness.folder()))
-        stack.callback(stock.end)
-        stock.wait_until_running()
-        time.sleep(SETTLE_S)
+        stock = stack.enter_context(stock_beside(is_single=False))
         yield beside_many, beside_few, stock
+
+
+@contextmanager
+def stock_beside(is_single: bool) -> Iterator[Stock]:
+    with harness.folder() as place:
+        stock = Stock(place, is_single)
+        try:
+            stock.wait_until_running()
+            time.sleep(SETTLE_S)
+            yield stock
+        finally:
+            stock.end()
 
 
 def report_boot(ours: float, stock: float) -> None:
@@ -166,12 +183,13 @@ def report_boot(ours: float, stock: float) -> None:
     table.print()
 
 
-def report(many: Samples, few: Samples, stock: list[float]) -> None:
+def report(many: Samples, few: Samples, stock: list[float], single: list[float]) -> None:
     table = Table(f"one more program beside {MANY} that run", digits=4)
     table.ours("ours: apply and start", many.totals())
     table.limit("limit", IN_SUPERVISORD_S)
     table.peer(f"the same beside {FEW}", few.totals(), BESIDE_FEW_TARGET)
     table.peer("stock: reloadConfig and addProcessGroup", stock, STOCK_TARGET)
+    table.peer("the same, all in one file", single)
     table.part("  of ours: apply", many.apply)
     table.part("  of ours: start", many.start)
     table.part(f"  beside {FEW}: apply", few.apply)
