@@ -68,3 +68,27 @@ def raise_in_event(supervisord: Any) -> Nothing:
 
     events.subscribe(events.ProcessStateRunningEvent, callback)
     return Nothing()
+
+
+class Turns:
+    """How often supervisord's loop has looked for something to do."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def count(self) -> int:
+        return self.number
+
+
+def turns(supervisord: Any) -> Turns:
+    """Its loop takes its time, so that what can be done in one turn is."""
+    poller = supervisord.options.poller
+    poll, counted = poller.poll, Turns()
+
+    def slow(timeout: float) -> Any:
+        select.select([], [], [], 0.03)
+        counted.number += 1
+        return poll(timeout)
+
+    poller.poll = slow
+    return counted

@@ -26,6 +26,7 @@ from supervisor.xmlrpc import Faults, RPCError
 
 from cyme_supd import __version__
 from cyme_supd.supervisord import SUPERVISORD_PID, TREE, groups
+from cyme_supd.supervisord.answering import read_at_once
 from cyme_supd.supervisord.guard import answered, check_arguments, contained
 from cyme_supd.supervisord.journal import Journal
 from cyme_supd.supervisord.logs import Logs
@@ -91,9 +92,14 @@ class Extension:
             (events.ProcessGroupRemovedEvent, self.journal.on_removed),
             (events.ProcessLogEvent, self._logs.on_output),
             (events.SupervisorRunningEvent, self._signals.on_running),
+            (events.SupervisorRunningEvent, self._on_running),
             (events.SupervisorStoppingEvent, self._stop.on_stopping),
         ):
             events.subscribe(event, self._recording(callback))
+
+    def _on_running(self, _event: Any) -> None:
+        # Only now are its servers there.
+        read_at_once(self.supervisord.options)
 
     def _recording(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         record = contained(self.logger, callback, None)

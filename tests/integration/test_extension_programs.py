@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -286,3 +287,22 @@ def test_as_many_are_closed_as_a_child_could_get() -> None:
     finally:
         for fd in (reading, writing, 900):
             os.close(fd)
+
+
+def test_a_call_is_answered_in_the_turn_in_which_it_comes(make_tree: MakeTree) -> None:
+    tree = make_tree(extra=inside.conf("turns")).start()
+    first = tree.client.call("turns.count")
+    for _ in range(20):
+        tree.client.extension()
+    # One turn a call, in which the caller before has gone.
+    assert tree.client.call("turns.count") - first <= 25
+
+
+def test_a_caller_that_says_nothing_keeps_nobody_waiting(tree: SupervisedTree) -> None:
+    silent = socket.socket(socket.AF_UNIX)
+    silent.connect(str(tree.paths.supervisord_socket))
+    with silent:
+        assert tree.client.extension()["stopping"] is False
+        silent.sendall(b"POST /RPC2 HTTP/1.0\r\n\r\n")
+        assert silent.recv(100).startswith(b"HTTP/1.0 401")
+        assert tree.client.extension()["stopping"] is False
