@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks import harness, nodes
 from benchmarks.costs import Pids, busy, pss_mb, tree
-from benchmarks.figures import Table
+from benchmarks.figures import ENOUGH_PAIRS, Table
 from cyme_supd.branch.hints import HintSender
 from cyme_supd.branch.main import BranchProcess
 from cyme_supd.config import load
@@ -34,7 +34,6 @@ from cyme_supd.store.engine import sqlite_url
 from cyme_supd.store.repository import SqlStore
 from tests.support import eventually
 
-INSTANCES = 1000
 PLAYERS = 8
 #: Programs that supervisord is asked about in one call.
 CHUNK = 25
@@ -47,7 +46,6 @@ HINT_S = 0.1
 PAUSE_S = (0.1, 0.9)
 APP = "bar"
 SETTLE_S = 15.0
-NAMES = [f"n{number:04}" for number in range(INSTANCES)]
 
 
 @dataclass
@@ -64,35 +62,36 @@ class Samples:
 
 
 def main() -> None:
-    pairs = harness.pairs_wanted(__doc__)
+    numbers = harness.wanted(__doc__, pairs=ENOUGH_PAIRS, workers=1000)
+    pairs, names = numbers["pairs"], [f"n{number:04}" for number in range(numbers["workers"])]
     for name in PASS_S:
         samples = Samples()
         with harness.BROKERS[name]() as broker, harness.branch(broker) as branch:
             time.sleep(SETTLE_S)
             samples.idle = memory(tree(branch))
-            with populated(branch, broker):
-                measure(branch, pairs, samples)
+            with populated(branch, broker, names):
+                measure(branch, names, pairs, samples)
                 stop_branch(branch)
                 measure_inside(branch.paths.root, max(pairs, 5), samples)
-        report(name, samples)
+        report(name, len(names), samples)
 
 
 @contextmanager
-def populated(branch: harness.Branch, broker: str) -> Iterator[None]:
+def populated(branch: harness.Branch, broker: str, names: Sequence[str]) -> Iterator[None]:
     """With all instances, running and ready."""
     with ExitStack() as stack:
         script = branch.paths.root / "stand-in"
         script.write_text("#!/bin/sh\nexec sleep inf\n")
         script.chmod(0o700)
         branch.ask("POST", f"/{APP}/", command=str(script))
-        for name in NAMES:
+        for name in names:
             branch.ask("POST", f"/{APP}/instances/!/{name}/")
-        eventually(lambda: len(known(branch)) == INSTANCES, 4 * harness.DEADLINE_S, every_s=1.0)
-        stand_in(branch, NAMES)
+        eventually(lambda: len(known(branch)) == len(names), 4 * harness.DEADLINE_S, every_s=1.0)
+        stand_in(branch, names)
         start_all(branch)
         for number in range(PLAYERS):
-            stack.enter_context(playing(branch, broker, NAMES[number::PLAYERS]))
-        eventually(lambda: ready(branch) == INSTANCES, 4 * harness.DEADLINE_S, every_s=1.0)
+            stack.enter_context(playing(branch, broker, names[number::PLAYERS]))
+        eventually(lambda: ready(branch) == len(names), 4 * harness.DEADLINE_S, every_s=1.0)
         time.sleep(SETTLE_S)
         yield
 
@@ -158,22 +157,22 @@ def ready(branch: harness.Branch) -> int:
         store.close()
 
 
-def measure(branch: harness.Branch, pairs: int, samples: Samples) -> None:
+def measure(branch: harness.Branch, names: Sequence[str], pairs: int, samples: Samples) -> None:
     """Processor time and edits, while the branch does its passes."""
     pids = tree(branch)
     with Editor(branch) as editor:
         for number in range(pairs):
             # Without edits first: what passes cost by themselves.
-            window(branch, pids, samples)
+            window(branch, pids, names[0], samples)
             until = time.monotonic() + WINDOW_S
             while time.monotonic() < until:
-                samples.hints.append(editor.edit(NAMES[number]))
+                samples.hints.append(editor.edit(names[number]))
                 time.sleep(random.uniform(*PAUSE_S))
     samples.full = memory(pids)
 
 
-def window(branch: harness.Branch, pids: Pids, samples: Samples) -> None:
-    heard = nodes.heard_by(branch.paths, NAMES[0])
+def window(branch: harness.Branch, pids: Pids, first: str, samples: Samples) -> None:
+    heard = nodes.heard_by(branch.paths, first)
     before, asked, begun = busy(pids), len(heard.read_text().splitlines()), time.perf_counter()
     time.sleep(WINDOW_S)
     elapsed = time.perf_counter() - begun
@@ -269,8 +268,8 @@ def answered(process: BranchProcess, workers: Sequence[Worker], since: float) ->
     return at
 
 
-def report(broker: str, samples: Samples) -> None:
-    table = Table(f"a full pass over {INSTANCES} workers, {broker}")
+def report(broker: str, workers: int, samples: Samples) -> None:
+    table = Table(f"a full pass over {workers} workers, {broker}")
     table.ours("ours: until the last has answered", samples.answered)
     table.limit("limit", PASS_S[broker])
     table.part("  of it: load, observe, plan, write", samples.own)
@@ -279,13 +278,13 @@ def report(broker: str, samples: Samples) -> None:
     table.ours("ours", samples.questions)
     table.limit("limit", 2.0)
     table.print()
-    table = Table(f"a pass every 5 s over {INSTANCES} workers, {broker}", "%", 2)
+    table = Table(f"a pass every 5 s over {workers} workers, {broker}", "%", 2)
     table.ours("ours: % of a core", totals(samples.cpu))
     table.limit("limit", CPU_PERCENT)
     for name, each in samples.cpu.items():
         table.part(f"  of it: {name}", each)
     table.print()
-    table = Table(f"memory with {INSTANCES} workers above that with none, {broker}", "MB", 1)
+    table = Table(f"memory with {workers} workers above that with none, {broker}", "MB", 1)
     more = {name: full - samples.idle[name] for name, full in samples.full.items()}
     table.ours("ours: PSS", [sum(more.values())])
     table.limit("limit", MORE_MB)

@@ -89,6 +89,8 @@ class Reconciler:
         # Every edit of what a worker inherits gives it a generation.
         self._wanted: dict[str, tuple[int, Launch]] = {}
         self._asked: dict[str, float] = {}
+        # In one question at the end of the pass: every worker of a broker sees it.
+        self._to_ask: list[Worker] = []
         # Those that have not answered since their broker is back.
         self._missing: set[str] = set()
 
@@ -207,6 +209,9 @@ class Reconciler:
             elif status != self._statuses.get(worker.name):
                 changed.append(status)
         self._write(changed, gone)
+        to_ask, self._to_ask = self._to_ask, []
+        if to_ask:
+            self._remote.ask(to_ask)
         self._queue.put(self._actor.turns())
         if turn := self._actor.next_turn():
             self._queue.put_later(*turn)
@@ -250,7 +255,7 @@ class Reconciler:
         if seen.now - self._asked.setdefault(name, seen.now) >= ASK_AFTER_S:
             self._asked[name] = seen.now
             if seen.pulse.is_well is not False:
-                self._remote.ask([worker])
+                self._to_ask.append(worker)
         self._queue.put_later(name, SOON_S)
 
     def _note_missing(self, worker: Worker, seen: Observation) -> None:

@@ -229,8 +229,9 @@ class Collector:
                 self._send_pulse(producer)
                 next_pulse = self._clock.monotonic() + self._until_next_pulse()
             self._handle(conn, producer, self._wishes.take(next_pulse))
-            for node in self._wishes.due():
-                self._put_question(producer, Question(pidbox.LOOK, {}, (node,)))
+            # One question for all of them: every node of the broker gets to see it.
+            if due := self._wishes.due():
+                self._put_question(producer, Question(pidbox.LOOK, {}, tuple(due)))
 
     def _until_next_pulse(self) -> float:
         """More often while none has come back: the first may go out before we listen."""
