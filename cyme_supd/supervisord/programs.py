@@ -30,6 +30,8 @@ class SupervisordPrograms:
         self._position = ""
         self._processes: dict[str, Process] = {}
         self._stop_timeouts: dict[str, int] = {}
+        # Groups that are somebody else's.
+        self._foreign: set[str] = set()
         self._failure: CymeError | None = Unavailable("supervisord has not answered yet")
 
     @property
@@ -59,13 +61,19 @@ class SupervisordPrograms:
 
     def apply(self, name: str, stop_timeout_s: int) -> None:
         """Raises ``Conflict`` where the name is a program's that is not Cyme's."""
-        before = self._sections.read(name)
+        with self._lock:
+            is_foreign = name in self._foreign
+        # Two sections of one name are merged when supervisord starts, so there
+        # is none of ours at no time; one may be left of an attempt that was
+        # not answered.
+        if is_foreign:
+            self._sections.restore(name, None)
+            raise Conflict(f"{name} is not a program of Cyme's")
         self._sections.write(name, stop_timeout_s)
         try:
             self._supervisord.apply([name])
         except Conflict:
-            # Two sections of one name are merged when supervisord starts.
-            self._sections.restore(name, before)
+            self._sections.restore(name, None)
             raise
         with self._lock:
             self._stop_timeouts[name] = stop_timeout_s
@@ -133,8 +141,12 @@ class SupervisordPrograms:
             on_change(known)
 
     def _learn(self, answer: Mapping[str, Any]) -> set[str]:
-        seen = {record["name"]: record for record in answer["programs"] if _is_listed(record)}
+        records = answer["programs"]
+        seen = {record["name"]: record for record in records if record["ours"]}
+        foreign = {record["group"] for record in records if not record["ours"]}
         with self._lock:
+            kept = set() if answer["full"] else self._foreign
+            self._foreign = kept - set(answer["removed"]) - seen.keys() | foreign
             gone = set(answer["removed"])
             changed = (gone & self._processes.keys()) | seen.keys()
             if answer["full"] or self._failure is not None:
@@ -150,10 +162,6 @@ class SupervisordPrograms:
             self._failure = None
             self._position = answer["position"]
         return changed
-
-
-def _is_listed(record: Mapping[str, Any]) -> bool:
-    return bool(record["ours"])
 
 
 def _process(record: Mapping[str, Any]) -> Process:
