@@ -141,7 +141,8 @@ class Launches(Protocol):
     def running(self, name: str, pid: int) -> Running | None:
         """What process *pid* was launched with, if it got that far."""
 
-    def remove(self, name: str) -> None: ...
+    def remove(self, name: str) -> None:
+        """Raises ``Unavailable`` while a process of that name has not ended."""
 
 
 class RemoteControl(Protocol):

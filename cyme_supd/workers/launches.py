@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +61,19 @@ class LaunchFiles:
         return known
 
     def remove(self, name: str) -> None:
-        self._written.pop(name, None)
-        self._running.pop(name, None)
+        folder = self._instances / name
         try:
-            shutil.rmtree(self._instances / name)
+            with _locked(folder / "lock"):
+                self._written.pop(name, None)
+                self._running.pop(name, None)
+                shutil.rmtree(folder)
         except FileNotFoundError:
             pass
+        except BlockingIOError:
+            raise Unavailable(
+                f"a process of {name} has not ended yet",
+                "it is from before supervisord started, and finishes what it has begun",
+            ) from None
         except OSError as exc:
             raise Unavailable(f"cannot remove the folder of {name}: {exc}") from exc
 
@@ -105,6 +115,19 @@ def trim_logs(instances: Path, size: int = LOG_SIZE) -> list[str]:
         except OSError as exc:
             log.warning("the log of %s cannot be trimmed: %s", path.parent.name, exc)
     return trimmed
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock that a worker holds; ``BlockingIOError`` where one does.
+
+    With the file the lock would go: the next of that name would lock another.
+    """
+    with ExitStack() as held:
+        with suppress(FileNotFoundError):
+            file = held.enter_context(open(path, "r+b"))
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -84,6 +87,39 @@ def test_what_was_removed_is_gone_and_may_be_removed_again(
 
     assert launches.written("w1") is None
     assert launches.running("w1", 7) is None
+
+
+def test_the_files_of_one_that_has_not_ended_stay(launches: Launches, tmp_path: Path) -> None:
+    launches.write("w1", LAUNCH)
+    with locked(launches, tmp_path), pytest.raises(Unavailable):
+        launches.remove("w1")
+    assert launches.written("w1") == LAUNCH.digest
+
+    launches.remove("w1")
+
+    assert launches.written("w1") is None
+
+
+@contextmanager
+def locked(launches: Launches, tmp_path: Path) -> Iterator[None]:
+    """A worker of ``w1`` runs, from before."""
+    if isinstance(launches, MemoryLaunches):
+        launches.locked.add("w1")
+        yield
+        launches.locked.remove("w1")
+        return
+    lock = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX)"
+    wait = "print(flush=True); sys.stdin.read()"
+    with Popen(
+        [sys.executable, "-c", f"{lock}; {wait}", str(tmp_path / "w1" / "lock")],
+        stdin=PIPE,
+        stdout=PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        yield
+        assert holder.stdin is not None
+        holder.stdin.close()
 
 
 class TestFiles:

@@ -171,6 +171,22 @@ def test_deleting_goes_on_after_an_interruption(up: Host) -> None:
         assert view.instances("foo") == []
 
 
+def test_a_name_is_free_when_the_last_process_of_it_has_ended(up: Host) -> None:
+    up.launches.locked.add("w1")
+    up.edit(is_deleting=True)
+    up.hint()
+    up.programs.end("w1")
+    up.look()
+    with up.store.reading() as view:
+        assert view.instance("w1").is_deleting
+
+    up.launches.locked.clear()
+    up.look()
+
+    with up.store.reading() as view:
+        assert view.instances("foo") == []
+
+
 class TestNotKnownIsNotDead:
     def test_silence_restarts_nobody(self, up: Host) -> None:
         calls = list(up.programs.calls)
