@@ -33,6 +33,8 @@ SOON_S = 1.0
 SLICE = 50
 #: How often workers are asked that have not answered since their broker is back.
 MISSING_S = 2.0
+#: How old what supervisord says may be when a worker is acted on.
+STALE_S = 0.05
 #: A worker says by itself when it is ready; after this it is asked.
 ASK_AFTER_S = 2.0
 
@@ -190,7 +192,11 @@ class Reconciler:
     def _reconcile(self, workers: Iterable[Worker], processes: Mapping[str, Process]) -> None:
         changed: list[Status] = []
         gone: list[str] = []
+        read_at = self._clock.monotonic()
         for worker in workers:
+            if self._clock.monotonic() - read_at > STALE_S:
+                # Others had to be waited for; a process may be another by now.
+                processes, read_at = self._programs.processes(), self._clock.monotonic()
             try:
                 status = self._pass(worker, processes.get(worker.name))
             except ShuttingDown:

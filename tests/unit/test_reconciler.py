@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -142,6 +142,30 @@ def test_one_that_was_stopped_by_hand_is_started_again(up: Host) -> None:
     up.reconciler.full_pass()
 
     assert up.state() is S.STARTING
+
+
+def test_a_process_that_came_while_others_were_waited_for_is_not_stopped_for_the_one_before(
+    up: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up.create("w2")
+    up.hint()
+    up.comes_up("w2")
+    stop = up.programs.stop
+
+    def stop_slowly(names: Sequence[str]) -> None:
+        stop(names)
+        if names == ["w1"]:
+            up.clock.advance(5.0)
+            up.programs.respawn("w2")
+
+    monkeypatch.setattr(up.programs, "stop", stop_slowly)
+    for name in ("w1", "w2"):
+        up.edit(name, restarts=1)
+    up.launches.write("w2", the_launch(up.worker("w2")))
+
+    up.hint()
+
+    assert (up.state("w1"), up.state("w2")) == (S.STOPPING, S.STARTING)
 
 
 def test_deleting_ends_with_nothing(up: Host) -> None:
