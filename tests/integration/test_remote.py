@@ -142,6 +142,12 @@ def test_queues_come_with_their_declarations_at_boot_and_later(
         assert _declared(broker, "early") == ("ex.early", "topic", "key.early")
         assert _declared(broker, "late") == ("ex.late", "fanout", "key.late")
 
+        # One it knows it binds to nothing else, and does not tell that it had.
+        heard.collectors.consume(worker, [entry(replace(early, routing_key="other"))])
+        heard.collectors.consume(worker, [entry(_queue("last", "direct", {}))])
+        eventually(lambda: "last" in _answer(heard, worker).queues)
+        assert _answer(heard, worker).queues["early"] == entry(early)["digest"]
+
         heard.collectors.cancel(worker, ["early"])
         eventually(lambda: "early" not in _answer(heard, worker).queues)
 

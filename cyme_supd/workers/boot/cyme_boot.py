@@ -164,9 +164,20 @@ def consume_from(state: Any, entries: list[dict[str, Any]], **_: Any) -> dict[st
     """Consume from queues, each given with its full declaration."""
     with trial() as connection:
         for entry in entries:
-            if allow(connection, entry):
+            if not is_bound_otherwise(state, entry) and allow(connection, entry):
                 state.consumer.call_soon(state.consumer.add_task_queue, entry["name"])
     return told(state)
+
+
+def is_bound_otherwise(state: Any, entry: dict[str, Any]) -> bool:
+    """Whether it consumes from that queue as it was declared before.
+
+    Nothing binds it to another exchange then; who asks has to be told what is.
+    """
+    consumer = state.consumer.task_consumer
+    names = {queue.name for queue in consumer.queues} if consumer else set()
+    known = taken.get(entry["name"], {}).get("digest")
+    return entry["name"] in names and known != entry["digest"]
 
 
 @control_command(name="cyme_cancel", visible=False)
