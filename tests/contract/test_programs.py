@@ -15,6 +15,7 @@ from cyme_supd.domain.ports import Programs
 from cyme_supd.domain.status import Process, ProcessState
 from cyme_supd.errors import Conflict, Invalid, NotFound, ShuttingDown, Unavailable
 from cyme_supd.testing.programs import FakePrograms
+from tests.simulation.live import LiveWorld
 from tests.support import eventually
 from tests.tree import SLEEP, SupervisedTree, lingering
 
@@ -28,6 +29,9 @@ class World(Protocol):
 
     def prepare(self, name: str, is_stubborn: bool = False) -> None:
         """Have a launch file for the program."""
+
+    def is_ready(self, name: str) -> bool:
+        """Whether its process has got beyond the launcher."""
 
     def lose_process(self, name: str) -> None:
         """Its process dies and is replaced."""
@@ -50,6 +54,9 @@ class FakeWorld:
     def prepare(self, name: str, is_stubborn: bool = False) -> None:
         self.programs.is_obedient = not is_stubborn
 
+    def is_ready(self, name: str) -> bool:
+        return True
+
     def lose_process(self, name: str) -> None:
         self.programs.respawn(name)
 
@@ -71,6 +78,9 @@ class RealWorld:
 
     def prepare(self, name: str, is_stubborn: bool = False) -> None:
         self.tree.launch(name, lingering(1000) if is_stubborn else SLEEP)
+
+    def is_ready(self, name: str) -> bool:
+        return (self.tree.paths.instances / name / "ready").exists()
 
     def lose_process(self, name: str) -> None:
         os.kill(self.programs.processes()[name].pid or 0, signal.SIGKILL)
@@ -108,10 +118,15 @@ class Listener:
         assert not self._thread.is_alive()
 
 
-@pytest.fixture(params=["fake", "real"])
+def a_world(kind: str, tmp_path: Path) -> World:
+    if kind == "real":
+        return RealWorld(tmp_path / "r")
+    return FakeWorld() if kind == "fake" else LiveWorld()
+
+
+@pytest.fixture(params=["fake", "simulated", "real"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    made: FakeWorld | RealWorld
-    made = FakeWorld() if request.param == "fake" else RealWorld(tmp_path / "r")
+    made = a_world(request.param, tmp_path)
     yield made
     made.end()
 
@@ -202,8 +217,7 @@ def test_stopped_has_none(world: World, programs: Programs) -> None:
 
 def test_one_that_takes_its_time_can_be_killed(world: World, programs: Programs) -> None:
     before = started(world, "w1", is_stubborn=True)
-    if isinstance(world, RealWorld):
-        eventually((world.tree.paths.instances / "w1" / "ready").exists)
+    eventually(lambda: world.is_ready("w1"))
     programs.stop(["w1"])
     assert seen(programs, "w1", ProcessState.STOPPING).pid == before.pid
     programs.kill(["w1"])
@@ -288,8 +302,7 @@ def test_changes_are_told(world: World, programs: Programs, listener: Listener) 
 
 def test_while_it_stops(world: World, programs: Programs, listener: Listener) -> None:
     started(world, "w1", is_stubborn=True)
-    if isinstance(world, RealWorld):
-        eventually((world.tree.paths.instances / "w1" / "ready").exists)
+    eventually(lambda: world.is_ready("w1"))
     listener.told.clear()
     world.begin_stop()
     eventually(lambda: not world.programs.is_reachable)
