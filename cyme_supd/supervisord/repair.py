@@ -8,13 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from supervisor.options import (
-    ServerOptions,
-    UnhosedConfigParser,
-)
-
 from cyme_supd.domain.naming import check_instance_name
 from cyme_supd.errors import Invalid
+from cyme_supd.supervisord.foreign import Strangers
 from cyme_supd.supervisord.sections import SectionFiles
 
 _STOP_TIMEOUT = re.compile(rb"^stopwaitsecs=([0-9]{1,9})$", re.MULTILINE)
@@ -28,25 +24,31 @@ def repair(files: SectionFiles) -> list[str]:
 
     Our own are written again where they are not what they would be today
     (from another version, or a root that has been moved); what supervisord
-    cannot read is renamed to ``*.bad``, and a line about each of those comes
-    back. Anything else is left alone. Raises ``Unavailable`` and ``OSError``
-    where the disk refuses.
+    cannot read, or what would change others than itself, is renamed to
+    ``*.bad``, and a line about each of those comes back. Anything else is left
+    alone. Raises ``Unavailable`` and ``OSError`` where the disk refuses.
     """
     files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = [_repair(files, path) for path in sorted(files.folder.glob("*.conf"))]
-    return [line for line in lines if line]
+    lines, foreign = [], []
+    for path in sorted(files.folder.glob("*.conf")):
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            lines.append(_put_aside(path, exc.strerror or str(exc)))
+            continue
+        if not content.startswith(_HEADER):
+            foreign.append(path)
+        elif not _rewritten(files, path.stem, content):
+            # supervisord may well be able to run half of one.
+            lines.append(_put_aside(path, "it is not whole"))
+    return lines + _sift(foreign, files.names() - {path.stem for path in foreign})
 
 
-def _repair(files: SectionFiles, path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        return _put_aside(path, exc.strerror or str(exc))
-    if content.startswith(_HEADER):
-        # supervisord may well be able to run half of one.
-        return "" if _rewritten(files, path.stem, content) else _put_aside(path, "it is not whole")
-    problem = _problem(path)
-    return _put_aside(path, problem) if problem else ""
+def _sift(foreign: list[Path], ours: set[str]) -> list[str]:
+    """Put aside those that are no good, or not beside each other and *ours*."""
+    strangers = Strangers(ours)
+    problems = {path: strangers.problem(path) for path in foreign}
+    return [_put_aside(path, problem) for path, problem in problems.items() if problem]
 
 
 def _put_aside(path: Path, problem: str) -> str:
@@ -64,19 +66,3 @@ def _rewritten(files: SectionFiles, name: str, content: bytes) -> bool:
         return False
     files.write(name, int(stop_timeout[1]))
     return True
-
-
-def _problem(path: Path) -> str:
-    """What supervisord has against the file, alone; empty when nothing."""
-    options = ServerOptions()
-    options.here = str(path.parent)
-    parser = UnhosedConfigParser()
-    parser.expansions = options.environ_expansions
-    try:
-        with path.open() as file:
-            parser.read_file(file)
-        parser.expand_here(options.here)
-        options.process_groups_from_parser(parser)
-    except Exception as exc:
-        return " ".join(str(exc).split())
-    return ""
