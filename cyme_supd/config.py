@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -161,12 +162,18 @@ def load(root: str | Path) -> Config:
 def write_private(path: Path, content: bytes) -> None:
     """Write *path* whole or not at all, readable for its owner alone."""
     temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError:
+        # On a full disk half a file would keep the room it has taken.
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def bracketed(host: str) -> str:

@@ -256,7 +256,16 @@ def _write(path: str, text: str) -> None:
             file.write(text)
         os.rename(temporary, path)
     except OSError as exc:
+        _discard(temporary)
         raise Failure(EX_CANTCREAT, f"cannot write {path}: {exc.strerror}") from None
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        # It was never made, or nothing can be changed on that disk.
+        return
 
 
 def _become(user: str) -> dict[str, str]:
