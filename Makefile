@@ -18,11 +18,11 @@ IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test faults check format bench readme reference wheel clean
+.PHONY: help run tour test faults faults-table check format bench readme reference wheel clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(VENV)/.installed ## a branch on :8000 with its root in instances/; ARGS for others
 	@exec $(BIN)/cyme-branch $(or $(ARGS),:8000)
@@ -33,8 +33,11 @@ tour: $(VENV)/.installed ## everything there is to try, typed for you and checke
 test: $(VENV)/.installed-dev ## every test; brings up the services it needs
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
-faults: $(VENV)/.installed-dev ## long outages, floods, the second of two alike; make test leaves them out
-	$(BIN)/python -m pytest -m faults $(ARGS)
+faults: $(VENV)/.installed-dev ## each fault 30 times, or CYME_FAULT_RUNS; long outages and floods
+	CYME_FAULT_RUNS=$${CYME_FAULT_RUNS:-30} $(BIN)/python -m pytest -m "faults or rows" $(ARGS)
+
+faults-table: $(VENV)/.installed ## what make faults found, into docs/faults.rst
+	$(BIN)/python -m docs.faults
 
 check: $(VENV)/.installed-dev ## formatter, linter, types, import directions
 	$(BIN)/ruff format --check .

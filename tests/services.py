@@ -259,6 +259,11 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def program(name: str, package: str) -> str:
+    """The path of a program, from Debian's *package* where it is not here yet."""
+    return _find((name,)) or _install(package, (name,))
+
+
 def _find(names: tuple[str, ...]) -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 

@@ -30,6 +30,13 @@ def eventually(check: Callable[[], Any], within_s: float = 10.0, every_s: float 
         time.sleep(every_s)
 
 
+def let_pass(seconds: float) -> None:
+    """For what has to last: an outage, a lock that is held."""
+    until = time.monotonic() + seconds
+    while (left_s := until - time.monotonic()) > 0:
+        time.sleep(left_s)
+
+
 def still_running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those that have not ended; one that waits to be reaped has."""
     left = []

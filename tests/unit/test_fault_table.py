@@ -1,0 +1,41 @@
+"""The table that is made of the fault suite's results."""
+
+from __future__ import annotations
+
+import docutils.core
+import pytest
+
+from docs import faults
+
+ROW = {
+    "fault": "worker killed",
+    "broker": "Valkey",
+    "limit_s": 10,
+    "order": 1,
+    "seconds": [3.0, 1.0, 2.0],
+    "violations": [],
+    "lost": None,
+    "again": 0,
+    "note": "",
+}
+PAGE = f"Title\n=====\n\n{faults.BEGIN}\n\nold\n\n{faults.END}\n\nThe end.\n"
+
+
+def test_what_it_shows() -> None:
+    note = {**ROW, "fault": "files", "broker": "", "seconds": [], "note": "3 of 3", "order": 0}
+    page = faults.placed(PAGE, [ROW, note])
+    assert "worker killed  Valkey  3     2.0  3.0  3.0  10     0           \\-    0\n" in page
+    assert "- files: 3 of 3\n" in page
+    assert "old" not in page
+    assert page.endswith("The end.\n")
+    docutils.core.publish_doctree(page, settings_overrides={"halt_level": 2})
+
+
+def test_it_is_made_again_in_place() -> None:
+    once = faults.placed(PAGE, [ROW])
+    assert faults.placed(once, [ROW]) == once
+
+
+def test_a_page_without_marks() -> None:
+    with pytest.raises(LookupError):
+        faults.placed("Title\n=====\n", [ROW])
