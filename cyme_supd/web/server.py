@@ -1,13 +1,15 @@
-"""gunicorn's worker, as Cyme needs it: quick to stop, and errors in our own words."""
+"""gunicorn's worker, as Cyme needs it: patient, quick to stop, errors in our own words."""
 
 from __future__ import annotations
 
 import json
 import logging
 import select
+import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.errors import (
@@ -18,6 +20,7 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from cyme_supd.errors import CymeError, Internal, Invalid, TooLarge
+from cyme_supd.web import patience
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -40,6 +43,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_threads: set[TConn] = set()
+        # Since when they wait for the rest of a request.
+        self._waiting: dict[TConn, float] = {}
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection; if others are open here, after those who have none.
@@ -68,11 +73,42 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return False
         poll = select.poll()
         poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(LINGER_MS))
+        return bool(poll.poll(LINGER_MS)) and patience.missing(conn.sock) is None
 
     def enqueue_req(self, conn: TConn) -> None:
+        """Give it a thread, once there is a whole request for that."""
+        seen = None if _has_read_ahead(conn) else patience.missing(conn.sock)
+        if seen is not None:
+            self._defer(conn, seen)
+            return
+        patience.wake_after(conn.sock, 0)
+        conn.data_ready = True
+        patience.limit_stalls(conn.sock)
+        self._waiting.pop(conn, None)
         self._in_threads.add(conn)
         super().enqueue_req(conn)
+
+    def _defer(self, conn: TConn, seen: int) -> None:
+        patience.wake_after(conn.sock, seen)
+        conn.sock.setblocking(False)
+        since = self._waiting.setdefault(conn, time.monotonic())
+        conn.timeout = since + patience.REQUEST_S
+        self.pending_conns.append(conn)
+        wake = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, wake)
+
+    def murder_pending(self) -> None:
+        """Close those that have taken too long; they are in no order."""
+        now = time.monotonic()
+        for conn in [each for each in self.pending_conns if each.timeout <= now]:
+            self._drop_pending(conn)
+
+    def _drop_pending(self, conn: TConn) -> None:
+        self.pending_conns.remove(conn)
+        self._waiting.pop(conn, None)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
         self._in_threads.discard(conn)
@@ -94,10 +130,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """
         self.murder_keepalived(force=True)
         while self.pending_conns:
-            conn = self.pending_conns.popleft()
-            self.poller.unregister(conn.sock)
-            self.nr_conns -= 1
-            conn.close()
+            self._drop_pending(self.pending_conns[0])
         for conn in self._in_threads:
             if not conn.data_ready and not conn.initialized:
                 _end_input(conn.sock)
@@ -140,6 +173,11 @@ def with_body(wsgi: WSGIApplication) -> WSGIApplication:
         return wsgi(environ, start_response)
 
     return call
+
+
+def _has_read_ahead(conn: TConn) -> bool:
+    """Whether part of the next request was read with the last one's body."""
+    return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())
 
 
 def _end_input(sock: socket.socket) -> None:
