@@ -264,6 +264,16 @@ def program(name: str, package: str) -> str:
     return _find((name,)) or _install(package, (name,))
 
 
+def faketime() -> Path:
+    """The library by which a process sees a clock that a test sets."""
+    for _ in range(2):
+        found = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
+        if found:
+            return found[0]
+        _install("libfaketime", ("true",))
+    raise ServiceMissing("no libfaketime: apt-get install libfaketime")
+
+
 def _find(names: tuple[str, ...]) -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,19 @@ class SupervisedTree:
     def output(self) -> Path:
         return self.paths.root / "output"
 
-    def start(self, stdout: Any = None, within_s: float = 20.0) -> SupervisedTree:
+    def start(
+        self,
+        stdout: Any = None,
+        within_s: float = 20.0,
+        code: Path = CHECKOUT,
+        environment: Mapping[str, str] | None = None,
+    ) -> SupervisedTree:
+        """Start supervisord with the extension that is in *code*."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cyme_supd.supervisord.daemon", "-c", self._conf],
                 cwd="/",
-                env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                env={**os.environ, "PYTHONPATH": str(code), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout or output,
                 stderr=subprocess.STDOUT,
@@ -173,16 +180,16 @@ class SupervisedTree:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "launch.json").write_text(json.dumps({"identity": "i", **content}))
 
-    def run(self, name: str, argv: list[str] = SLEEP, stop_timeout_s: int = 20) -> int:
-        """Apply and start the worker; its pid."""
-        self.launch(name, argv)
+    def run(self, name: str, argv: list[str] = SLEEP, stop_timeout_s: int = 20, **more: Any) -> int:
+        """Apply and start the worker, *more* being in its launch file; its pid."""
+        self.launch(name, argv, **more)
         self.programs.apply(name, stop_timeout_s)
         self.client.start([name])
         return self.pid_of(name)
 
-    def run_ready(self, name: str, argv: list[str], stop_timeout_s: int = 20) -> int:
+    def run_ready(self, name: str, argv: list[str], stop_timeout_s: int = 20, **more: Any) -> int:
         """The same, for a script that leaves ``ready`` in its folder."""
-        pid = self.run(name, argv, stop_timeout_s)
+        pid = self.run(name, argv, stop_timeout_s, **more)
         ready = self.paths.instances / name / "ready"
         eventually(ready.exists)
         return pid

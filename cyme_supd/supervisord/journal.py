@@ -18,6 +18,7 @@ from supervisor.events import (
 from supervisor.states import getProcessStateDescription
 
 from cyme_supd.supervisord.owning import is_ours
+from cyme_supd.supervisord.steady import shown
 
 #: How many groups that are gone are remembered; who was away for more of
 #: them gets everything.
@@ -125,8 +126,8 @@ def record(group: Any, process: Any) -> dict[str, Any]:
         "group": _ascii(group.config.name),
         "state": getProcessStateDescription(process.get_state()),
         "pid": process.pid,
-        "start": float(process.laststart),
-        "stop": float(process.laststop),
+        "start": shown(process.laststart),
+        "stop": shown(process.laststop),
         "spawnerr": _ascii(process.spawnerr or "")[:_SPAWN_ERROR_LENGTH],
         "ours": is_ours(group),
         "stop_timeout_s": min(int(process.config.stopwaitsecs), 2**31 - 1),

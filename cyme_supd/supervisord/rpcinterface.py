@@ -25,7 +25,7 @@ from supervisor.states import SupervisorStates
 from supervisor.xmlrpc import Faults, RPCError
 
 from cyme_supd import __version__
-from cyme_supd.supervisord import SUPERVISORD_PID, TREE, groups
+from cyme_supd.supervisord import SUPERVISORD_PID, TREE, groups, steady
 from cyme_supd.supervisord.answering import read_at_once
 from cyme_supd.supervisord.guard import answered, check_arguments, contained
 from cyme_supd.supervisord.journal import Journal
@@ -60,6 +60,7 @@ class Extension:
         self.supervisord = supervisord
         self._hint_socket = hint_socket
         self.logger = supervisord.options.logger
+        steady.install()
         self.journal = Journal(supervisord, f"{os.getpid()}-{time.time_ns()}")
         self.groups = groups.Groups(supervisord, self.journal, conf_dir)
         self._logs = Logs(self.logger)
