@@ -6,7 +6,8 @@ import os
 import re
 import secrets
 import xmlrpc.client
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,13 +79,18 @@ class Fleet:
 
     # What there is
 
+    @contextmanager
+    def supervisor(self) -> Iterator[Any]:
+        """The methods that supervisorctl calls."""
+        password = self.host.settings["supervisor_password"]
+        transport = SupervisorTransport("cyme", password, self._socket)
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport) as proxy:
+            yield proxy.supervisor
+
     def supervised(self) -> dict[str, tuple[str, int]]:
         """State and pid of every program, in supervisord's words."""
-        transport = SupervisorTransport(
-            "cyme", self.host.settings["supervisor_password"], self._socket
-        )
-        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport) as proxy:
-            entries: Any = proxy.supervisor.getAllProcessInfo()
+        with self.supervisor() as supervisor:
+            entries: Any = supervisor.getAllProcessInfo()
         return {
             each["name"] if each["name"] == each["group"] else f"{each['group']}:{each['name']}": (
                 each["statename"],
