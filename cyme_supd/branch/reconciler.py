@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from cyme_supd.branch.actor import Actor
@@ -134,24 +134,25 @@ class Reconciler:
 
     def full_pass(self) -> None:
         """Look at every instance of the branch, and store that it was done."""
-        processes = self._programs.processes()
+        # Where supervisord says nothing there is nothing to go by.
+        self._programs.processes(())
         with self._store.reading() as view:
             workers = view.workers(self._branch)
             self._read_statuses(view)
         self._brokers = {self._broker, *(worker.broker for worker in workers)}
         self._remote.use(self._brokers)
         self._remote.ask_all()
-        self._reconcile_slices(workers, processes)
+        self._reconcile_slices(workers)
         with self._store.writing() as tx:
             tx.save_branch(replace(self._about(), observed_at=self._clock.now()))
 
-    def _reconcile_slices(self, workers: list[Worker], processes: Mapping[str, Process]) -> None:
+    def _reconcile_slices(self, workers: list[Worker]) -> None:
         """All of them, a few at a time: whoever asks for something meanwhile comes first."""
         looked_at: set[str] = set()
         for start in range(0, len(workers), SLICE):
             some = workers[start : start + SLICE]
             # What is known here of those that came first is from before.
-            self._reconcile([each for each in some if each.name not in looked_at], processes)
+            self._reconcile([each for each in some if each.name not in looked_at])
             if start + SLICE < len(workers):
                 work = self._queue.take(0.0)
                 if work.is_full:
@@ -174,7 +175,7 @@ class Reconciler:
         workers = [worker for worker in workers if worker.instance.branch == self._branch]
         self._brokers.update(worker.broker for worker in workers)
         self._remote.use(self._brokers)
-        self._reconcile(workers, self._programs.processes(names))
+        self._reconcile(workers)
         return names
 
     def _read_statuses(self, view: View) -> None:
@@ -189,14 +190,15 @@ class Reconciler:
             self._wanted[worker.name] = (worker.instance.generation, launch)
         return launch
 
-    def _reconcile(self, workers: Iterable[Worker], processes: Mapping[str, Process]) -> None:
+    def _reconcile(self, workers: Collection[Worker]) -> None:
         changed: list[Status] = []
         gone: list[str] = []
-        read_at = self._clock.monotonic()
+        names = [worker.name for worker in workers]
+        processes, read_at = self._programs.processes(names), self._clock.monotonic()
         for worker in workers:
             if self._clock.monotonic() - read_at > STALE_S:
                 # Others had to be waited for; a process may be another by now.
-                processes, read_at = self._programs.processes(), self._clock.monotonic()
+                processes, read_at = self._programs.processes(names), self._clock.monotonic()
             try:
                 status = self._pass(worker, processes.get(worker.name))
             except ShuttingDown:

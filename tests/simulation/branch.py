@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
@@ -34,18 +34,22 @@ class Died(BaseException):
 
 
 class SeenPrograms(SupervisordPrograms):
-    """Remembers what was read of them last, and when."""
+    """Remembers what was read of each last, and when."""
 
     def __init__(self, branch: BranchProcess) -> None:
         super().__init__(cast(Any, Client(branch)), cast(Any, Sections(branch.world.disk)))
         self._scheduler = branch.world.scheduler
         self.seen: dict[str, Process] = {}
-        self.seen_at = 0.0
+        self.seen_at: dict[str, float] = {}
 
-    def processes(self) -> dict[str, Process]:
-        self.seen = super().processes()
-        self.seen_at = self._scheduler.now_s
-        return self.seen
+    def processes(self, names: Collection[str] | None = None) -> dict[str, Process]:
+        found = super().processes(names)
+        self.seen.update(found)
+        for name in self.seen.keys() | found if names is None else names:
+            self.seen_at[name] = self._scheduler.now_s
+            if name not in found:
+                self.seen.pop(name, None)
+        return found
 
 
 class OneTurn:

@@ -100,7 +100,8 @@ class Laws:
         programs = self._world.branch.programs
         known = programs.seen.get(worker.name)
         is_other = known is None or known.pid != process.pid
-        if is_other and self._world.scheduler.now_s - programs.seen_at < AT_ONCE_S:
+        seen_at = programs.seen_at.get(worker.name, -AT_ONCE_S)
+        if is_other and self._world.scheduler.now_s - seen_at < AT_ONCE_S:
             # It replaced one that ended this moment, and nobody can know that yet.
             return
         if not self.has_reason_to_end(worker, process):
