@@ -8,6 +8,8 @@ NOUNS = {
     "instances": "Instances",
     "queues": "Queues",
     "consumers": "Consumers",
+    "pauses": "Pauses",
+    "rollouts": "Rolling restarts",
     "tasks": "URLs as tasks",
     "branches": "Branches",
     "meta": "Health",
@@ -66,6 +68,9 @@ ROUTES = {
         "Forget the declaration; its instances stop consuming from it. The broker's own queue "
         "and its messages stay, unless ``purge`` drops them."
     ),
+    "POST /<app>/queues/<queue>/purge/": (
+        "Drop the messages that wait at the broker; ``purged`` says how many."
+    ),
     "DELETE /<app>/queues/": "Refused: queues are deleted one by one.",
     "GET /<app>/instances/<name>/queues/": (
         "The declarations it consumes from now; with ``observed_at`` where it is silent."
@@ -74,6 +79,30 @@ ROUTES = {
         "Have it consume from the queue: ``201``, or ``200`` where it was asked for already."
     ),
     "DELETE /<app>/instances/<name>/queues/<queue>/": "Have it stop consuming from the queue.",
+    "POST /<app>/pause/": (
+        "Have its workers stay up and take no new work. What they have begun or fetched they "
+        "finish. ``200`` when all that run have let go; ``consuming`` reads false meanwhile, and "
+        "the condition ``Paused`` says why and since when. Asked again it replaces ``reason`` "
+        "and ``until``."
+    ),
+    "POST /<app>/resume/": (
+        "Have them take work again; ``202`` with the reason where another pause holds them still."
+    ),
+    "POST /<app>/queues/<queue>/pause/": "The same, for this queue on every instance.",
+    "POST /<app>/queues/<queue>/resume/": "Have it consumed from again.",
+    "POST /<app>/instances/<instance>/pause/": "The same, for all that this instance consumes.",
+    "POST /<app>/instances/<instance>/resume/": "Have it take work again.",
+    "GET /<app>/restart/": (
+        "How far the last one got: ``number`` ``state`` (``running``, ``stopped``, ``aborted``, "
+        "``done``, null where there was none) ``restarted`` ``left`` ``stopped_at`` ``reason``."
+    ),
+    "POST /<app>/restart/": (
+        "Restart its enabled instances warmly, one after another: each has to consume again "
+        "before the next. It stops at the first that does not. ``202``; ``409`` while one runs "
+        "or has stopped."
+    ),
+    "POST /<app>/restart/resume/": "Have one that stopped or was aborted go on.",
+    "POST /<app>/restart/abort/": "Restart no more of them.",
     "VERB /<app>/queue/<queue>/<url>": (
         "Queue the request for a worker that consumes from the queue: ``202`` with ``uuid`` "
         "``url`` ``queue`` ``method`` ``params``. The verb is any; it, the query, the body, its "
@@ -117,12 +146,16 @@ PARAMETERS = {
     "environment": "Variables for the worker; their values read ``********``.",
     "exchange": "Its exchange (the queue's name).",
     "exchange_type": "``direct`` (unless said), ``topic`` or ``fanout``.",
+    "expect": (
+        "How many messages there should be: ``409`` where the count has moved by more than a tenth."
+    ),
     "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
     "limit": "At most so many names; ``Link`` leads to the next.",
     "max": "The most processes, 1 to 1000.",
     "max_concurrency": "The same, of a new instance (1).",
+    "max_unavailable": "How many may be without work at a time (1).",
     "min": "The least processes, from 0.",
     "min_concurrency": "The same, of a new instance (1).",
     "options": (
@@ -140,12 +173,17 @@ PARAMETERS = {
         "What a new instance consumes from; an edit replaces it. In a query or a form it may be "
         "repeated, or have commas."
     ),
+    "reason": "Why; it is shown to whoever asks.",
     "result_backend": "Celery's; reads ``********``.",
     "routing_key": "What its exchange is asked for (the queue's name).",
     "secrets": "``1`` shows what otherwise reads ``********``.",
     "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
     "timeout": "How long to wait for what was asked for (30).",
     "transport": "kombu's word for the kind of broker (``amqp``).",
+    "until": (
+        "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
+        "the pause lasts until somebody resumes."
+    ),
     "user": "Who runs the worker; only where the branch runs as root.",
     "userid": "The broker's user.",
     "vhost": "The same as ``virtual_host``.",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from cyme_supd.branch.actor import Actor
+from cyme_supd.branch.rollouts import Rollouts
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
 from cyme_supd.domain.health import (
@@ -19,7 +20,8 @@ from cyme_supd.domain.health import (
     status_of,
 )
 from cyme_supd.domain.launch import Launch
-from cyme_supd.domain.plan import Forget, is_answering, plan
+from cyme_supd.domain.pause import in_force, until_next_end_s
+from cyme_supd.domain.plan import Forget, Stop, is_answering, plan
 from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, View
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, Observation, Process, Status
@@ -93,6 +95,7 @@ class Reconciler:
         self._asked: dict[str, float] = {}
         # In one question at the end of the pass: every worker of a broker sees it.
         self._to_ask: list[Worker] = []
+        self._rollouts = Rollouts(self._branch)
         # Those that have not answered since their broker is back.
         self._missing: set[str] = set()
 
@@ -142,6 +145,7 @@ class Reconciler:
         self._brokers = {self._broker, *(worker.broker for worker in workers)}
         self._remote.use(self._brokers)
         self._remote.ask_all()
+        self._rollouts.enroll(workers)
         self._reconcile_slices(workers)
         with self._store.writing() as tx:
             tx.save_branch(replace(self._about(), observed_at=self._clock.now()))
@@ -181,6 +185,7 @@ class Reconciler:
     def _read_statuses(self, view: View) -> None:
         if not self._has_statuses:
             self._statuses = view.statuses(self._branch)
+            self._rollouts.load(view.rollouts(self._branch))
             self._has_statuses = True
 
     def _launch(self, worker: Worker) -> Launch:
@@ -227,10 +232,15 @@ class Reconciler:
     def _pass(self, worker: Worker, process: Process | None) -> Status | None:
         """One worker: act, and say what was seen; ``None`` when it is to be forgotten."""
         wanted = self._launch(worker)
+        worker = in_force(worker, self._clock.now())
+        self._await_resumption(worker)
         seen = self._observe(worker, process)
-        for action in plan(worker, wanted, seen):
+        is_due = self._rollouts.note(worker, wanted, seen, self._patience)
+        for action in plan(worker, wanted, seen, is_due):
             if isinstance(action, Forget):
                 return None
+            if is_due and isinstance(action, Stop):
+                self._rollouts.stopping(worker, seen)
             self._actor.act(worker, action)
         if seen.answer is not None and seen.answer.refused and seen.commanded_at is None:
             self._actor.told(worker.name)
@@ -238,6 +248,12 @@ class Reconciler:
         self._note_missing(worker, seen)
         before = self._statuses.get(worker.name)
         return status_of(worker, wanted, seen, before, self._patience, self._clock.now())
+
+    def _await_resumption(self, worker: Worker) -> None:
+        """Look again when the first of its pauses ends."""
+        left_s = until_next_end_s(worker, self._clock.now())
+        if left_s is not None:
+            self._queue.put_later(worker.name, left_s)
 
     def _observe(self, worker: Worker, process: Process | None) -> Observation:
         pid = process.pid if process else None
@@ -279,10 +295,14 @@ class Reconciler:
             self._missing.discard(worker.name)
 
     def _write(self, changed: list[Status], gone: list[str]) -> None:
-        if not changed and not gone:
+        progress = self._rollouts.judge()
+        self._queue.put(self._rollouts.newly_due)
+        if not changed and not gone and not progress:
             return
         with self._store.writing() as tx:
             tx.save_statuses(changed)
+            for rollout in progress:
+                tx.save_rollout(rollout)
             for name in gone:
                 with contextlib.suppress(NotFound):
                     tx.remove_instance(name)
@@ -291,4 +311,5 @@ class Reconciler:
             self._statuses.pop(name, None)
             self._wanted.pop(name, None)
             self._missing.discard(name)
+            self._rollouts.forget(name)
             log.info("%s: forgotten", name)

@@ -13,6 +13,7 @@ from datetime import datetime
 from cyme_supd.domain import plan
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.naming import direct_queue
+from cyme_supd.domain.pause import PAUSED, words
 from cyme_supd.domain.plan import is_answering, is_outdated
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Condition, Observation, ProcessState, Status
@@ -56,7 +57,7 @@ def status_of(
     ready = readiness(worker, wanted, seen, patience)
     process = seen.process
     is_known = ready.status is True and seen.answer is not None
-    verdicts = [ready, *crash_loop(seen), *quarantine(worker, seen)]
+    verdicts = [ready, *crash_loop(seen), *quarantine(worker, seen), *paused(worker, ready, seen)]
     return Status(
         name=worker.name,
         generation=worker.instance.generation,
@@ -77,6 +78,22 @@ def quarantine(worker: Worker, seen: Observation) -> list[Verdict]:
         return []
     message = "; ".join(f"{name}: {reason}" for name, reason in sorted(held_back.items()))
     return [Verdict(QUARANTINED, True, "QueueRefused", message)]
+
+
+def paused(worker: Worker, ready: Verdict, seen: Observation) -> list[Verdict]:
+    """The condition Paused, while something holds it; true once it has let go."""
+    if not worker.paused:
+        return []
+    reason, message = words(worker)
+    return [Verdict(PAUSED, _has_let_go(worker, ready, seen), reason, message)]
+
+
+def _has_let_go(worker: Worker, ready: Verdict, seen: Observation) -> bool | None:
+    if seen.process is None or not seen.process.state.has_process:
+        return True
+    if ready.status is not True or seen.answer is None:
+        return None
+    return not worker.paused.keys() & seen.answer.queues.keys()
 
 
 def _consumed(
@@ -168,8 +185,12 @@ def crash_loop(seen: Observation) -> list[Verdict]:
 
 
 def consuming(worker: Worker, seen: Observation) -> bool:
-    """Whether it consumes from every queue it should."""
-    return seen.answer is not None and worker.consumes <= seen.answer.queues.keys()
+    """Whether it consumes from every queue it was given: not while one is paused."""
+    return (
+        not worker.paused
+        and seen.answer is not None
+        and worker.consumes <= seen.answer.queues.keys()
+    )
 
 
 def _dated(

@@ -17,6 +17,8 @@ from typing import Any
 
 from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.naming import direct_queue
+from cyme_supd.domain.pause import held
+from cyme_supd.domain.rollout import numbered
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.target import NOTHING_SAID, Policy
 
@@ -32,7 +34,8 @@ BASE_CONFIG: Mapping[str, Any] = {
 @dataclass(frozen=True, slots=True)
 class Launch:
     """``identity`` is the sha256 of all that needs a new process to change;
-    ``digest`` that of everything."""
+    ``digest`` that of everything. Behind the identity stands the number of the
+    last rolling restart, which alone replaces nobody before its turn."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -72,13 +75,15 @@ def launch(
     boot = {
         "app": worker.app.celery_app,
         "config": _config(worker),
-        "queues": [_direct(worker), *(entry(queue) for queue in worker.queues)],
+        "queues": [direct_entry(worker), *(entry(queue) for queue in worker.queues)],
         "reply_to": reply_to,
         "node": worker.nodename,
         "path": boot_path,
     }
     if worker.app.celery_app is None:
         boot["targets"] = targets.as_dict()
+    if paused := held(worker):
+        boot["held"] = paused
     fixed = _fixed_words(worker, worker.app.command or command, loglevel)
     environment = {
         **worker.app.environment,
@@ -100,6 +105,7 @@ def launch(
             None if worker.is_autoscaled else worker.autoscale,
         ]
     )
+    identity = numbered(identity, worker.app.rollout)
     argv = (*fixed, *_scale_words(worker))
     return Launch(
         argv=argv,
@@ -148,7 +154,8 @@ def _config(worker: Worker) -> dict[str, Any]:
     return config
 
 
-def _direct(worker: Worker) -> dict[str, Any]:
+def direct_entry(worker: Worker) -> dict[str, Any]:
+    """The declaration of the worker's own queue, as a worker gets it."""
     # Just as Celery declares a queue that it only knows by name: a producer
     # that sends to it by name declares it too, and RabbitMQ lets nobody in
     # whose declaration differs.

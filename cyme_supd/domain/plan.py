@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyme_supd.domain.declaration import entry
-from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.launch import Launch, direct_entry
+from cyme_supd.domain.rollout import base, number_of
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer, Observation, Process, ProcessState, Running
 
@@ -83,8 +84,13 @@ class Cancel(Action):
 RETRY_REFUSED_S = 60.0
 
 
-def plan(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...]:
-    """What to do about *worker* now, in order; empty when it is as it should be."""
+def plan(
+    worker: Worker, wanted: Launch, seen: Observation, is_due: bool = False
+) -> tuple[Action, ...]:
+    """What to do about *worker* now, in order; empty when it is as it should be.
+
+    *is_due* says that it is its turn in a rolling restart.
+    """
     if worker.instance.is_deleting:
         return _deletion(worker, seen)
     steps: list[Action] = []
@@ -95,7 +101,7 @@ def plan(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...
         steps.append(Apply(worker.name, "not known to supervisord", worker.stop_timeout_s))
     elif seen.stop_timeout_s not in (None, worker.stop_timeout_s):
         steps.append(Apply(worker.name, "stop_timeout_s changed", worker.stop_timeout_s))
-    steps.extend(_run(worker, wanted, seen))
+    steps.extend(_run(worker, wanted, seen, is_due))
     return tuple(steps)
 
 
@@ -113,7 +119,7 @@ def _is_retried(process: Process) -> bool:
     return process.state is ProcessState.BACKOFF
 
 
-def _run(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...]:
+def _run(worker: Worker, wanted: Launch, seen: Observation, is_due: bool) -> tuple[Action, ...]:
     state = seen.process.state if seen.process else ProcessState.STOPPED
     if not worker.instance.is_enabled:
         if seen.process and (state.is_up or _is_retried(seen.process)):
@@ -125,6 +131,8 @@ def _run(worker: Worker, wanted: Launch, seen: Observation) -> tuple[Action, ...
         return ()
     if is_outdated(wanted, seen.process, seen.running):
         return (Stop(worker.name, "what it was launched with has changed"),)
+    if is_due and is_behind(wanted, seen.process, seen.running):
+        return (Stop(worker.name, "its turn in the rolling restart"),)
     if not is_answering(seen) or seen.answer is None:
         return ()
     if _has_other_declarations(worker, seen.answer):
@@ -145,7 +153,18 @@ def is_outdated(wanted: Launch, process: Process, running: Running | None) -> bo
     read today's file.
     """
     return (
-        running is not None and running.pid == process.pid and running.identity != wanted.identity
+        running is not None
+        and running.pid == process.pid
+        and base(running.identity) != base(wanted.identity)
+    )
+
+
+def is_behind(wanted: Launch, process: Process, running: Running | None) -> bool:
+    """Whether the process that runs is from before the last rolling restart."""
+    return (
+        running is not None
+        and running.pid == process.pid
+        and number_of(running.identity) < number_of(wanted.identity)
     )
 
 
@@ -192,15 +211,16 @@ def _queues(worker: Worker, answer: Answer, seen: Observation) -> tuple[Action, 
     is_early = seen.commanded_at is not None and seen.now - seen.commanded_at < RETRY_REFUSED_S
     held_back = refused(worker, answer) if is_early or seen.commanded_at is None else {}
     missing = tuple(
-        entry(queue)
-        for queue in worker.queues
-        if queue.name not in answer.queues and queue.name not in held_back
+        declared
+        for declared in (direct_entry(worker), *map(entry, worker.queues))
+        if declared["name"] in worker.consumes - answer.queues.keys() - held_back.keys()
     )
     extra = tuple(sorted(answer.queues.keys() - worker.consumes))
     if missing:
         steps.append(Consume(worker.name, "drift", missing))
     if extra:
-        steps.append(Cancel(worker.name, "drift", extra))
+        reason = "paused" if worker.paused.keys() >= set(extra) else "drift"
+        steps.append(Cancel(worker.name, reason, extra))
     return tuple(steps)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Branch, Depth, Process, Pulse, Running, Status
 from cyme_supd.domain.task import Task, UrlRequest
@@ -59,6 +60,9 @@ class View(Protocol):
     def branch(self, id: str) -> Branch: ...
     def branch_ids(self) -> list[str]: ...
 
+    def rollouts(self, branch: str | None = None, app: str | None = None) -> list[RolloutStatus]:
+        """How far rolling restarts got: of a branch, of an app, or of both."""
+
     def task(self, id: str) -> Task | None:
         """How it ended; ``None`` while it has not, or nobody knows any more."""
 
@@ -91,6 +95,9 @@ class Transaction(View, Protocol):
         """Of instances that are gone by now: passed over."""
 
     def save_branch(self, branch: Branch) -> None: ...
+
+    def save_rollout(self, status: RolloutStatus) -> None:
+        """Of an app that is gone by now: passed over."""
 
     def save_tasks(self, ended: Iterable[Task]) -> None:
         """Those that are stored already stay as they are: the first word stands."""

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from cyme_supd.domain.naming import direct_queue, nodename
+from cyme_supd.domain.pause import Pause
+from cyme_supd.domain.rollout import Rollout
 
 POOLS = ("prefork", "gevent", "eventlet", "threads", "solo")
 DEFAULT_POOL = "prefork"
@@ -29,6 +31,7 @@ class Queue:
     routing_key: str
     options: Mapping[str, Any]
     created_at: datetime
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class App:
     pool: str | None = None
     stop_timeout_s: int | None = None
     is_deleting: bool = False
+    pause: Pause | None = None
+    rollout: Rollout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Instance:
     queues: tuple[str, ...] = ()
     generation: int = 1
     restarts: int = 0
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +96,15 @@ class Worker:
     """An instance with everything it inherits, as the reconciler wants it.
 
     ``broker`` is the URL it ends up with, the branch's default included.
+    ``paused`` are the queues it should leave alone for now, each with the
+    pause that holds it.
     """
 
     instance: Instance
     app: App
     queues: tuple[Queue, ...]
     broker: str
+    paused: Mapping[str, Pause] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -136,5 +145,6 @@ class Worker:
 
     @property
     def consumes(self) -> frozenset[str]:
-        """Names of all queues it should consume from, its own among them."""
-        return frozenset({direct_queue(self.name), *(queue.name for queue in self.queues)})
+        """Names of all queues it should consume from now, its own among them."""
+        wanted = {direct_queue(self.name), *(queue.name for queue in self.queues)}
+        return frozenset(wanted - self.paused.keys())

@@ -23,7 +23,9 @@ from cyme_supd.service.context import Context, ThisBranch
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
+from cyme_supd.service.pauses import Pauses
 from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
+from cyme_supd.service.rollouts import Progress, Rollouts
 from cyme_supd.service.tasks import Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
@@ -41,9 +43,12 @@ __all__ = [
     "InstanceReply",
     "Instances",
     "Outcome",
+    "Pauses",
+    "Progress",
     "QueueDetails",
     "QueueReply",
     "Queues",
+    "Rollouts",
     "Service",
     "Stats",
     "TaskView",
@@ -91,6 +96,8 @@ class Service:
         self.instances = Instances(context)
         self.queues = Queues(context)
         self.consumers = Consumers(context)
+        self.pauses = Pauses(context)
+        self.rollouts = Rollouts(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.health = HealthCheck(context)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cyme_supd.domain import pause
 from cyme_supd.domain.broker import Broker, parse_broker
 from cyme_supd.domain.naming import check_app_name, check_name
 from cyme_supd.domain.parameters import app_changes, check_limits
@@ -169,6 +170,7 @@ class Apps:
 
     def _details(self, view: View, app: App) -> AppDetails:
         broker = parse_broker(app.broker or self._context.here.broker)
+        app = pause.shown(app, self._context.clock.now())
         return AppDetails(app, broker, tuple(view.instance_names(app.name)))
 
     def _broker_key(self, instance: Instance, app: App) -> str:

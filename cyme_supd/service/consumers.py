@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cyme_supd.domain import pause
 from cyme_supd.domain.declaration import check_own_queue_name
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.ports import Transaction, View
@@ -56,12 +57,16 @@ class Consumers:
         check_own_queue_name(queue)
         with self._context.store.writing() as tx:
             stored = _editable(tx, app, instance)
-            tx.queue(app, queue)
+            declared = tx.queue(app, queue)
             is_new = queue not in stored.queues
             if is_new:
                 stored = tx.save_instance(replace(stored, queues=(*stored.queues, queue)))
             goal = consuming(stored, self._broker_key(tx, stored), queue)
+            now = self._context.clock.now()
+            held = pause.standing(tx.app(app), stored, declared, now)
         self._context.hints.send()
+        if held is not None and stored.is_enabled:
+            return Outcome(False, pause.said(*held)), is_new
         return self._settle(stored, goal, timeout_s), is_new
 
     def delete(self, app: str, instance: str, queue: str, timeout_s: float | None) -> Outcome:

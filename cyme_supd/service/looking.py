@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from cyme_supd.domain import pause
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App, Instance, Worker
 from cyme_supd.domain.status import Branch, Status
@@ -37,7 +38,7 @@ def instance_of(view: View, app: str | None, name: str) -> Instance:
 
 def details(view: View, instance: Instance, here: ThisBranch, now: datetime) -> Details:
     branch = branch_or_none(view, instance.branch)
-    worker = assemble(instance, view.app(instance.app), here)
+    worker = assemble(pause.shown(instance, now), view.app(instance.app), here)
     status = shown(view.status(instance.name), branch, now)
     return Details(worker, status, branch.observed_at if branch else None)
 

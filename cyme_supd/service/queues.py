@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cyme_supd.domain import pause
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.declaration import check_own_queue_name, declaration, defaults
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Depth
-from cyme_supd.errors import NotFound, Unavailable
+from cyme_supd.errors import Conflict, NotFound, Unavailable
 from cyme_supd.service.brokers import broker_of_queue, consumers_of
 from cyme_supd.service.context import Context
 from cyme_supd.service.looking import branch_or_none, check_alive
 from cyme_supd.service.observed import assemble, broker_key, is_known_down
 from cyme_supd.service.waiting import CONVERGED, Goal, Outcome, let_go
+
+#: A count that was expected may have moved by one part in so many.
+MOVED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Queues:
             owner, queue = view.app(app), view.queue(app, name)
             broker = self._reachable(view, owner, name)
         depth = self._context.broker_queues.depth(broker, name) if broker else None
-        return QueueDetails(queue, depth)
+        return QueueDetails(pause.shown(queue, self._context.clock.now()), depth)
 
     def put(self, app: str, name: str, given: Mapping[str, Any]) -> QueueReply:
         """Declare it, or edit the declaration by what is *given*.
@@ -101,7 +105,16 @@ class Queues:
         self._context.hints.send()
         return self._context.waits.until(goals, timeout_s) if goals else CONVERGED
 
-    def _purge(self, app: str, name: str) -> None:
+    def purge(self, app: str, name: str, expected: int | None = None) -> int:
+        """Drop the messages at the broker that nobody has taken; how many there were.
+
+        Where *expected* is given and the count has moved by more than a
+        tenth of it: ``Conflict``, and nothing is dropped.
+        """
+        _check_path(app, name)
+        return self._purge(app, name, expected)
+
+    def _purge(self, app: str, name: str, expected: int | None = None) -> int:
         with self._context.store.reading() as view:
             owner = view.app(app)
             check_alive(owner)
@@ -112,7 +125,22 @@ class Queues:
                 f"the broker of {name!r} is down, so its messages cannot be dropped",
                 "nothing was changed; ask again when it is back, or without purge",
             )
-        self._context.broker_queues.purge(broker, name)
+        if expected is not None:
+            self._check_count(broker, name, expected)
+        return self._context.broker_queues.purge(broker, name)
+
+    def _check_count(self, broker: str, name: str, expected: int) -> None:
+        depth = self._context.broker_queues.depth(broker, name)
+        if depth is None:
+            raise Unavailable(
+                f"the broker does not tell how many messages {name!r} has",
+                "nothing was dropped; ask again, or without expect",
+            )
+        if abs(depth.messages - expected) * MOVED > expected:
+            raise Conflict(
+                f"{name!r} has {depth.messages} messages, not about {expected}",
+                f"nothing was dropped; look again, or send expect={depth.messages}",
+            )
 
     def _reachable(self, view: View, owner: App, queue: str) -> str | None:
         """The queue's broker, unless that is known to be down."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.health import NAME_TAKEN, QUARANTINED
+from cyme_supd.domain.pause import PAUSED
 from cyme_supd.domain.ports import Logs, Store, View
 from cyme_supd.domain.spec import Instance
 from cyme_supd.domain.status import Branch, ProcessState, Status
@@ -274,6 +275,28 @@ def consuming(instance: Instance, broker: str, queue: str) -> Goal:
         is_start=True,
         queue=queue,
     )
+
+
+def paused(instance: Instance, broker: str) -> Goal:
+    """Seen to have let go of what it should leave alone, or without a process."""
+
+    def has_let_go(status: Status) -> bool:
+        return not _has_process(status) or any(
+            condition.type == PAUSED and condition.status is True for condition in status.conditions
+        )
+
+    return Goal(instance.name, instance.generation, broker, "paused", has_let_go, is_release=True)
+
+
+def resumed(instance: Instance, broker: str) -> Goal:
+    """Seen to consume again from what its broker lets it, or without a process."""
+
+    def has_resumed(status: Status) -> bool:
+        types = {condition.type for condition in status.conditions}
+        is_back = status.consuming is True or QUARANTINED in types
+        return not _has_process(status) or (is_back and PAUSED not in types)
+
+    return Goal(instance.name, instance.generation, broker, "resumed", has_resumed, is_release=True)
 
 
 def not_consuming(instance: Instance, broker: str, queue: str) -> Goal:

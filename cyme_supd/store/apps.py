@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
 
+from cyme_supd.domain.pause import Pause
+from cyme_supd.domain.rollout import Rollout
 from cyme_supd.domain.spec import App
 from cyme_supd.errors import Conflict, NotFound
 from cyme_supd.store import brokers
@@ -108,10 +110,14 @@ def _values(connection: Connection, app: App) -> dict[str, Any]:
     values = {field: getattr(app, field) for field in _EDITABLE}
     values["arguments"] = list(app.arguments)
     values["broker_id"] = brokers.refer(connection, app.broker)
+    values["pause"] = app.pause and app.pause.as_dict()
+    values["rollout"] = app.rollout and app.rollout.as_dict()
     return values
 
 
 def _app(row: Row[Any]) -> App:
     values = row._asdict()
     values["arguments"] = tuple(row.arguments)
+    values["pause"] = row.pause and Pause.from_dict(row.pause)
+    values["rollout"] = row.rollout and Rollout.from_dict(row.rollout)
     return App(**values)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
+from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.spec import Instance
 from cyme_supd.errors import Conflict, NotFound
 from cyme_supd.store import apps, brokers, queues
@@ -158,6 +159,7 @@ def _values(connection: Connection, instance: Instance) -> dict[str, Any]:
     values = {field: getattr(instance, field) for field in _EDITABLE}
     values["arguments"] = list(instance.arguments)
     values["broker_id"] = brokers.refer(connection, instance.broker)
+    values["pause"] = instance.pause and instance.pause.as_dict()
     return values
 
 
@@ -182,5 +184,6 @@ def _consume(connection: Connection, instance: Instance) -> None:
 def _instance(row: Row[Any], consumes: Sequence[str]) -> Instance:
     values = row._asdict()
     values["arguments"] = tuple(row.arguments)
+    values["pause"] = row.pause and Pause.from_dict(row.pause)
     values["queues"] = tuple(consumes)
     return Instance(**values)

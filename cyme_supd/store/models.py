@@ -99,6 +99,8 @@ app = Table(
     Column("pool", String(16)),
     Column("stop_timeout_s", Integer),
     Column("is_deleting", Boolean, nullable=False),
+    Column("pause", JSON(none_as_null=True)),
+    Column("rollout", JSON(none_as_null=True)),
     _name_is_whole(),
 )
 
@@ -112,6 +114,7 @@ queue = Table(
     Column("routing_key", name_type(), nullable=False),
     Column("options", JSON, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("pause", JSON(none_as_null=True)),
     # At most 128 characters and 255 bytes.
     CheckConstraint("length(name) BETWEEN 1 AND 255", name="name_length"),
 )
@@ -136,6 +139,7 @@ instance = Table(
     Column("stop_timeout_s", Integer),
     Column("generation", Integer, nullable=False),
     Column("restarts", Integer, nullable=False),
+    Column("pause", JSON(none_as_null=True)),
     # Whether its generation is ahead of its status': to be found by an index,
     # however many have nothing to be looked at for.
     Column("is_pending", Boolean, nullable=False, server_default=true()),
@@ -174,6 +178,17 @@ status = Table(
     Column("autoscale_min", Integer),
     Column("conditions", JSON, nullable=False),
     Column("queues", JSON(none_as_null=True)),
+)
+
+rollout = Table(
+    "rollout",
+    metadata,
+    Column("app", ForeignKey("app.name", ondelete="CASCADE"), primary_key=True),
+    Column("branch", name_type(), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("progress", JSON, nullable=False),
 )
 
 task = Table(

@@ -15,6 +15,7 @@ from sqlalchemy import (
     update,
 )
 
+from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.spec import Queue
 from cyme_supd.errors import Conflict, NotFound
 from cyme_supd.store import apps
@@ -55,7 +56,7 @@ def add(connection: Connection, queue: Queue) -> None:
     known = select(m.queue.c.name).where(_is(queue.app, queue.name))
     if connection.scalar(known) is not None:
         raise Conflict(f"app {queue.app!r} has a queue {queue.name!r} already")
-    values = {field: getattr(queue, field) for field in _EDITABLE}
+    values = _values(queue)
     connection.execute(
         insert(m.queue).values(
             app=queue.app, name=queue.name, created_at=queue.created_at, **values
@@ -65,7 +66,7 @@ def add(connection: Connection, queue: Queue) -> None:
 
 def save(connection: Connection, queue: Queue) -> None:
     """Store the edit; who consumes from it gets the next generation."""
-    values = {field: getattr(queue, field) for field in _EDITABLE}
+    values = _values(queue)
     stored = connection.execute(update(m.queue).where(_is(queue.app, queue.name)).values(**values))
     if stored.rowcount == 0:
         raise not_found(queue.app, queue.name)
@@ -98,5 +99,10 @@ def _touch_consumers(connection: Connection, app: str, name: str) -> None:
     )
 
 
+def _values(queue: Queue) -> dict[str, Any]:
+    values = {field: getattr(queue, field) for field in _EDITABLE}
+    return {**values, "pause": queue.pause and queue.pause.as_dict()}
+
+
 def _queue(row: Row[Any]) -> Queue:
-    return Queue(**row._asdict())
+    return Queue(**{**row._asdict(), "pause": row.pause and Pause.from_dict(row.pause)})

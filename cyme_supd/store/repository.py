@@ -9,11 +9,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Unavailable
-from cyme_supd.store import apps, branches, instances, queues, tasks, workers
+from cyme_supd.store import apps, branches, instances, queues, rollouts, tasks, workers
 from cyme_supd.store import statuses as observed
 from cyme_supd.store.engine import (
     BUSY_TIMEOUT_S,
@@ -81,6 +82,9 @@ class SqlView:
     def branch_ids(self) -> list[str]:
         return branches.ids(self._connection)
 
+    def rollouts(self, branch: str | None = None, app: str | None = None) -> list[RolloutStatus]:
+        return rollouts.matching(self._connection, branch, app)
+
     def task(self, id: str) -> Task | None:
         return tasks.get(self._connection, id)
 
@@ -127,6 +131,9 @@ class SqlTransaction(SqlView):
 
     def save_branch(self, branch: Branch) -> None:
         branches.save(self._connection, branch)
+
+    def save_rollout(self, status: RolloutStatus) -> None:
+        rollouts.save(self._connection, status)
 
     def save_tasks(self, ended: Iterable[Task]) -> None:
         tasks.save(self._connection, ended)

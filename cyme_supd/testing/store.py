@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
@@ -29,6 +30,7 @@ class _State:
     statuses: dict[str, Status] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
+    rollouts: dict[tuple[str, str], RolloutStatus] = field(default_factory=dict)
 
     def copy(self) -> _State:
         return _State(
@@ -38,6 +40,7 @@ class _State:
             dict(self.statuses),
             dict(self.branches),
             dict(self.tasks),
+            dict(self.rollouts),
         )
 
 
@@ -108,6 +111,13 @@ class MemoryView:
     def branch_ids(self) -> list[str]:
         return sorted(self._state.branches)
 
+    def rollouts(self, branch: str | None = None, app: str | None = None) -> list[RolloutStatus]:
+        return [
+            status
+            for (of, at), status in sorted(self._state.rollouts.items())
+            if branch in (None, at) and app in (None, of)
+        ]
+
     def task(self, id: str) -> Task | None:
         return self._state.tasks.get(id)
 
@@ -141,6 +151,8 @@ class MemoryTransaction(MemoryView):
             raise Conflict(f"app {name!r} has instances: {', '.join(left)}")
         for queue in self.queue_names(name):
             del self._state.queues[name, queue]
+        for key in [key for key in self._state.rollouts if key[0] == name]:
+            del self._state.rollouts[key]
         del self._state.apps[name]
 
     def add_queue(self, queue: Queue) -> None:
@@ -186,6 +198,10 @@ class MemoryTransaction(MemoryView):
         self._state.statuses.pop(name, None)
         if app.is_deleting and not self.instances(app.name):
             self.remove_app(app.name)
+
+    def save_rollout(self, status: RolloutStatus) -> None:
+        if status.app in self._state.apps:
+            self._state.rollouts[status.app, status.branch] = status
 
     def save_tasks(self, ended: Iterable[Task]) -> None:
         for task in ended:

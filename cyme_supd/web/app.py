@@ -16,7 +16,9 @@ from cyme_supd.web import (
     meta,
     params,
     paths,
+    pauses,
     queues,
+    rollouts,
     tasks,
 )
 from cyme_supd.web.queueing import Queueing
@@ -41,6 +43,8 @@ def create_app(settings: Settings, service: Service) -> Flask:
         instances.blueprint(service),
         queues.blueprint(service),
         consumers.blueprint(service),
+        pauses.blueprint(service),
+        rollouts.blueprint(service),
         tasks.blueprint(service),
     ):
         app.register_blueprint(noun)

@@ -10,7 +10,7 @@ from cyme_supd.web import wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.paths import queue_name
 from cyme_supd.web.routing import PUT_POST, Routes
-from cyme_supd.web.schemas import Page, QueueDeletion, QueueEdit, Shown
+from cyme_supd.web.schemas import Page, Purge, QueueDeletion, QueueEdit, Shown
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -40,11 +40,16 @@ def blueprint(service: Service) -> Blueprint:
         outcome = queues.delete(app, name, None if nowait else sent.timeout_s, purge)
         return wire.changed(name, outcome, nowait)
 
+    @takes(Purge)
+    def purge(app: str, queue: str, nowait: bool, sent: Purge) -> Response:
+        return wire.answer({"purged": queues.purge(app, queue_name(queue), sent.expect)})
+
     routes = Routes(noun, "/<app>/queues/")
     routes.reading("", names)
     routes.reading("<queue>/", get)
     routes.acting("<queue>/", put, PUT_POST)
     routes.acting("<queue>/", delete, ("DELETE",))
+    routes.acting("<queue>/purge/", purge, ("POST",))
     routes.acting("", _refuse_all, ("DELETE",))
     routes.only_synchronous()
     return noun

@@ -107,6 +107,19 @@ class QueueEdit(Waiting, Shown):
         }
 
 
+class PauseEdit(Waiting):
+    reason: Text = None
+    until: str | float | None = None
+
+
+class Restart(Waiting):
+    max_unavailable: Whole = Field(default=None, ge=1, le=1000)
+
+
+class Purge(Waiting):
+    expect: Whole = Field(default=None, ge=0)
+
+
 class QueueDeletion(Waiting):
     purge: Flag = None
 

@@ -12,6 +12,7 @@ from flask import Response, g, request
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.broker import MASK, parse_broker
+from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Condition
 from cyme_supd.service import (
@@ -21,6 +22,7 @@ from cyme_supd.service import (
     Details,
     Health,
     Outcome,
+    Progress,
     QueueDetails,
     Stats,
 )
@@ -103,6 +105,7 @@ def app(details: AppDetails, secrets: bool) -> dict[str, Any]:
         "pool": spec.pool,
         "stop_timeout_s": spec.stop_timeout_s,
         "created_at": isoformat(spec.created_at),
+        "pause": _pause(spec.pause),
         "instances": list(details.instances),
     }
 
@@ -130,6 +133,7 @@ def instance(details: Details, secrets: bool) -> dict[str, Any]:
         "stop_timeout_s": worker.stop_timeout_s,
         "created_at": isoformat(spec.created_at),
         "generation": spec.generation,
+        "pause": _pause(spec.pause),
         "state": status.state if status else None,
         "pid": status.pid if status else None,
         "ready": status.ready if status else None,
@@ -168,6 +172,7 @@ def queue_details(found: QueueDetails, secrets: bool) -> dict[str, Any]:
     depth = found.depth
     return {
         **queue(found.queue, secrets),
+        "pause": _pause(found.queue.pause),
         "depth": depth.messages if depth else None,
         "consumers": depth.consumers if depth else None,
     }
@@ -200,9 +205,31 @@ def branch(details: BranchDetails) -> dict[str, Any]:
     }
 
 
+def rollout(found: Progress) -> dict[str, Any]:
+    """The last rolling restart; ``number`` is 0 where there was none."""
+    wish = found.rollout
+    return {
+        "number": wish.number if wish else 0,
+        "max_unavailable": wish.max_unavailable if wish else None,
+        "created_at": isoformat(wish.created_at) if wish else None,
+        "state": found.state,
+        "restarted": list(found.restarted),
+        "left": list(found.left),
+        "stopped_at": found.stopped_at,
+        "reason": found.reason,
+    }
+
+
 def health(found: Health, is_known_caller: bool) -> Response:
     parts = found.parts if is_known_caller else {}
     return answer({"ok": found.is_ok, **parts}, 200 if found.is_ok else 503)
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    until = isoformat(pause.until) if pause.until else None
+    return {"reason": pause.reason, "since": isoformat(pause.since), "until": until}
 
 
 def _conditions(details: Details) -> list[dict[str, Any]]:

@@ -26,6 +26,13 @@ class Host:
         self.launches = MemoryLaunches()
         self.remote = FakeRemoteControl(self.clock)
         self.queue = WorkQueue(self.clock)
+        self._max_starting = max_starting
+        self.begin_again()
+        with self.store.writing() as tx:
+            tx.add_app(App("foo", AT))
+
+    def begin_again(self) -> None:
+        """The branch dies and is back: it knows what is stored, and no more."""
         self.reconciler = Reconciler(
             Surroundings(
                 self.store, self.programs, self.launches, self.remote, self.queue, self.clock
@@ -33,11 +40,9 @@ class Host:
             about=lambda: Branch("b1", "http://h", 1, "0", INTERVAL_S, 2, "INFO", None, AT),
             launch_of=the_launch,
             broker=BROKER,
-            max_starting=max_starting,
+            max_starting=self._max_starting,
             reconnect_s=RECONNECT_S,
         )
-        with self.store.writing() as tx:
-            tx.add_app(App("foo", AT))
 
     def create(self, name: str = "w1", **fields: object) -> None:
         with self.store.writing() as tx:

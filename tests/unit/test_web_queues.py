@@ -83,7 +83,10 @@ def test_reading(client: FlaskClient) -> None:
     for name in ("tasks", "a", "b"):
         client.put(f"/foo/queues/{name}/")
     found = client.get("/foo/queues/tasks")
-    assert (found.status_code, set(found.get_json())) == (200, {*TASKS, "depth", "consumers"})
+    assert (found.status_code, set(found.get_json())) == (
+        200,
+        {*TASKS, "pause", "depth", "consumers"},
+    )
     assert client.get("/foo/queues").get_json() == ["a", "b", "tasks"]
     page = client.get("/foo/queues/?limit=2")
     assert (page.get_json(), 'rel="next"' in page.headers["Link"]) == (["a", "b"], True)

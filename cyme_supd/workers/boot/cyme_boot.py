@@ -4,7 +4,8 @@
 environment the app lives; so it and what lies beside it are self-contained.
 ``CYME_BOOT`` carries, as JSON: ``app`` (``module:name``, or null for the
 bundled one), ``config`` (Celery settings), ``queues`` (full declarations, the
-worker's own first), ``reply_to`` (the routing key at which the branch waits to
+worker's own first), ``held`` (by name, queues that are paused: until when, in
+epoch seconds, or null), ``reply_to`` (the routing key at which the branch waits to
 hear that the worker is ready), ``node`` (the worker's name at the broker) and,
 for the bundled app, ``targets`` (which URLs it may request).
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,8 +34,15 @@ READY = "cyme.ready"
 
 logger = get_logger(__name__)
 boot = json.loads(os.environ["CYME_BOOT"])
-#: By queue: the declaration it is consumed by; the worker's own is not among them.
-taken: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in boot["queues"][1:]}
+#: Queues that are not consumed from yet: paused when this worker began.
+held: set[str] = {
+    name for name, until in boot.get("held", {}).items() if until is None or until > time.time()
+}
+#: By queue: the declaration it is consumed by; the worker's own is not among
+#: them, unless it was paused.
+taken: dict[str, dict[str, Any]] = {
+    entry["name"]: entry for entry in boot["queues"][1:] if entry["name"] not in held
+}
 #: By queue: the digest of the declaration that was refused, and why.
 refused: dict[str, tuple[str, str]] = {}
 
@@ -107,6 +116,7 @@ def allow(connection: Any, entry: dict[str, Any]) -> bool:
         logger.warning("cannot consume from %s: %s", name, refused[name][1])
         return False
     refused.pop(name, None)
+    held.discard(name)
     taken[name] = entry
     app.amqp.queues.select_add(declared)
     return True
@@ -149,6 +159,9 @@ class TakeQueues(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = (Connection,)
 
     def start(self, parent: Any) -> None:
+        # -Q has selected the worker's own queue whatever holds it.
+        for name in held:
+            app.amqp.queues.deselect(name)
         if not taken:
             return
         with trial() as connection:
