@@ -18,7 +18,7 @@ IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test faults faults-table check format bench readme reference wheel clean
+.PHONY: help run tour test faults faults-table soak check format bench readme reference wheel clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -35,6 +35,9 @@ test: $(VENV)/.installed-dev ## every test; brings up the services it needs
 
 faults: $(VENV)/.installed-dev ## each fault 30 times, or CYME_FAULT_RUNS; long outages and floods
 	CYME_FAULT_RUNS=$${CYME_FAULT_RUNS:-30} $(BIN)/python -m pytest -m "faults or rows" $(ARGS)
+
+soak: $(VENV)/.installed-dev ## random faults for CYME_SOAK_S seconds (an hour); CYME_SOAK_SEED
+	$(BIN)/python -m tests.faults.soak
 
 faults-table: $(VENV)/.installed ## what make faults found, into docs/faults.rst
 	$(BIN)/python -m docs.faults

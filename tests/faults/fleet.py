@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from tests.acceptance import processes
 from tests.acceptance.harness import BranchHost
-from tests.faults.asking import ask
+from tests.faults.asking import Said, ask
 from tests.support import eventually
 
 APP = "yard"
@@ -36,6 +36,8 @@ class Wanted:
 
     limits: tuple[int, int] = (1, 1)
     queues: set[str] = field(default_factory=set)
+    #: Where it is another than the branch's.
+    broker: str | None = None
 
 
 class Fleet:
@@ -50,11 +52,12 @@ class Fleet:
 
     def add(self, name: str, limits: tuple[int, int] = (1, 1), *queues: str, **more: Any) -> None:
         for queue in queues:
-            self.host.post(f"/{APP}/queues/{queue}/", 201)
+            # One that is there already is no harm.
+            assert self.host.client.post(f"/{APP}/queues/{queue}/").is_success
         most, least = limits
         values = {"max_concurrency": most, "min_concurrency": least, "queues": list(queues)}
         self.host.make(APP, name, **values, **more)
-        self.wanted[name] = Wanted(limits, set(queues))
+        self.wanted[name] = Wanted(limits, set(queues), more.get("broker"))
 
     def scale(self, name: str, **query: Any) -> bool:
         """Ask for other limits; whether the branch has accepted that."""
@@ -73,9 +76,16 @@ class Fleet:
             return True
         return False
 
-    @property
-    def nodes(self) -> set[str]:
-        return {f"{name}@{self.host.id}" for name in self.wanted}
+    def said(self) -> dict[str, Said]:
+        """What the workers say of themselves, by node."""
+        nodes: dict[str, set[str]] = {}
+        for name, wanted in self.wanted.items():
+            broker = wanted.broker or self.host.broker
+            nodes.setdefault(broker, set()).add(f"{name}@{self.host.id}")
+        said: dict[str, Said] = {}
+        for broker, names in nodes.items():
+            said.update(ask(broker, names))
+        return said
 
     # What there is
 
@@ -144,7 +154,7 @@ class Fleet:
         ]
 
     def _misled(self, supervised: dict[str, tuple[str, int]]) -> list[str]:
-        said = ask(self.host.broker, self.nodes)
+        said = self.said()
         wrong = []
         for name, wanted in sorted(self.wanted.items()):
             answer = said.get(f"{name}@{self.host.id}")
