@@ -206,7 +206,8 @@ class Fleet:
     def _keys(self) -> set[str]:
         if not self.host.broker.startswith("redis"):
             return set()
-        kept = set()
+        kept: set[str] = set()
+        own = {f"{name}@{self.host.id}" for name in self.wanted}
         with redis.Redis.from_url(self.host.broker, decode_responses=True) as server:
             for key in server.scan_iter(count=1000):
                 # A lock that expires, and what a reader has not fetched yet.
@@ -214,7 +215,8 @@ class Fleet:
                     continue
                 members = server.smembers(key) if server.type(key) == "set" else [""]
                 kept |= {f"key {key} {member}" for member in members}
-        return kept
+        # A worker that starts anew binds its mailbox anew.
+        return {key for key in kept if not any(node in key for node in own)}
 
     def _orphans(self) -> set[str]:
         assert self.host.process is not None

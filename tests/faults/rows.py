@@ -54,6 +54,8 @@ class Row:
         (RESULTS / f"{slug}.json").write_text(json.dumps(asdict(self), indent=1))
         spread = " ".join(f"{value:.2f}" for value in summary(self.seconds))
         print(f"{self.fault} ({self.broker}): {len(self.seconds)} runs, p50 p99 max {spread}")
+        if self.note:
+            print(self.note)
 
     def check(self) -> None:
         """Leave the result, then fail if there is something to complain of."""

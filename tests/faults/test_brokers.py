@@ -21,7 +21,7 @@ from tests.faults.rows import RUNS, Hit, Row, repeat, summary
 from tests.faults.yard import Work
 from tests.support import eventually, let_pass
 
-pytestmark = [pytest.mark.rows, pytest.mark.timeout(4000)]
+pytestmark = [pytest.mark.rows, pytest.mark.faults, pytest.mark.timeout(4000)]
 #: A worker tries again after 2, 4, 6 ... 30 seconds.
 BACK_WITHIN_S = 35.0
 
@@ -35,7 +35,7 @@ class KilledEmbedded(Embedded):
         super().take(host)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=[EMBEDDED, pytest.param(RABBITMQ, marks=pytest.mark.faults)])
+@pytest.fixture(scope="module", params=[EMBEDDED, RABBITMQ])
 def own(request: pytest.FixtureRequest) -> Broker:
     if request.param == EMBEDDED:
         return KilledEmbedded()
@@ -52,9 +52,7 @@ def name_of(own: Broker) -> str:
     return EMBEDDED if own.url is None else RABBITMQ
 
 
-@pytest.mark.parametrize(
-    "seconds", [1, *(pytest.param(each, marks=pytest.mark.faults) for each in (10, 60))]
-)
+@pytest.mark.parametrize("seconds", [1, 10, 60])
 def test_killed(harmed: Fleet, own: Broker, seconds: int, tmp_path: Path) -> None:
     work = Work(tmp_path / "notes")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.rows import RUNS, Row
 from tests.faults.syscalls import Writer
 
-pytestmark = [pytest.mark.rows, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.rows, pytest.mark.faults, pytest.mark.timeout(1200)]
 
 _TRY = """
 import sys
@@ -89,13 +89,7 @@ def restore(folder: Path, old: dict[str, bytes]) -> None:
         (folder / name).write_bytes(b'{"identity": "old"}' if is_running else content)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "section",
-        *(pytest.param(each, marks=pytest.mark.faults) for each in WRITERS if each != "section"),
-    ],
-)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_at_every_call(kind: str, folder: Path) -> None:
     """Killed there, or refused: old or new, never mixed; and the next write is whole."""
     writer = WRITERS[kind]

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.rows, pytest.mark.timeout(3600)]
 #: What supervisorctl's words are to supervisord, and more often the worse ones.
 WORDS = ("stop", "restart", "remove", "KILL", "TERM", "INT", "QUIT", "USR1", "reread", "start")
 #: In the longer suite each run is so many words.
-MORE = 16 if RUNS > 1 else 4
+MORE = 16 if RUNS > 1 else 2
 
 
 def test_supervisorctl(fleet: Fleet, broker_name: str) -> None:

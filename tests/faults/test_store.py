@@ -18,7 +18,8 @@ from tests.faults.rows import RUNS, Hit, Row, repeat, summary
 pytestmark = [pytest.mark.rows, pytest.mark.timeout(3000)]
 
 
-@pytest.mark.parametrize("seconds", [7, pytest.param(30, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [7, 30])
 def test_locked(fleet: Fleet, broker_name: str, seconds: int) -> None:
     answers: Counter[int] = Counter()
     took: list[float] = []

@@ -23,7 +23,7 @@ SOCKETS = 500
 FLOODERS = 16
 
 
-@pytest.mark.parametrize("where", ["api", "supervisord"])
+@pytest.mark.parametrize("where", ["api", pytest.param("supervisord", marks=pytest.mark.faults)])
 def test_slow_sockets(fleet: Fleet, broker_name: str, where: str) -> None:
     took: list[float] = []
     address = ("127.0.0.1", fleet.host.port)
