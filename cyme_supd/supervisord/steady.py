@@ -7,6 +7,7 @@ while a worker finishes its task would have it killed at once.
 from __future__ import annotations
 
 import time as wall
+from typing import Any
 
 from supervisor import process, rpcinterface
 
@@ -21,15 +22,15 @@ class Steady:
         """Seconds since 1970, had nobody touched the clock since the start."""
         return self._offset + wall.monotonic()
 
+    def __getattr__(self, name: str) -> Any:
+        # Both modules also format instants with it.
+        return getattr(wall, name)
 
-def install() -> Steady:
-    """Have processes timed by it, and what supervisorctl is told about them; the clock."""
-    installed = process.time
-    if not isinstance(installed, Steady):
-        installed = Steady()
-        # Both use nothing of the module but this one function.
-        process.time = rpcinterface.time = installed
-    return installed
+
+def install() -> None:
+    """Have processes timed by it, and what supervisorctl is told about them."""
+    if not isinstance(process.time, Steady):
+        process.time = rpcinterface.time = Steady()
 
 
 def shown(instant: float) -> float:

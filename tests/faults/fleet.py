@@ -192,6 +192,14 @@ class Fleet:
         eventually(self.is_right, within_s, every_s=0.02)
         eventually(self.host.is_up, within_s)
 
+    def ripen(self, *names: str) -> None:
+        """Until supervisord counts them as running.
+
+        One that ends before is started again later each time.
+        """
+        for name in names:
+            eventually(lambda name=name: self.supervised()[name][0] == "RUNNING", 20, every_s=0.1)
+
     # What may be left behind
 
     def things(self) -> set[str]:

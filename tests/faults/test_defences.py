@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,18 +126,26 @@ def test_supervisord_sleeps_for_a_second(
     line = "        self.wake.open()\n"
     code = without(tmp_path / "weak", "supervisord/rpcinterface.py", line)
     tree.start(code=CHECKOUT if is_awake else code)
-    took = [respawn_s(tree, f"w{number}") for number in range(5)]
+    took = [told_s(tree, f"w{number}") for number in range(5)]
     assert (sum(took) / len(took) < 0.3) is is_awake, took
 
 
-def respawn_s(tree: SupervisedTree, name: str) -> float:
-    """From kill -9 of a worker until there is another."""
-    before = tree.run(name)
-    eventually(lambda: tree.state(name) in ("STARTING", "RUNNING"))
-    begun_at = time.monotonic()
-    os.kill(before, signal.SIGKILL)
-    eventually(lambda: tree.pid_of(name) not in (0, before), 10, every_s=0.005)
-    return time.monotonic() - begun_at
+def told_s(tree: SupervisedTree, name: str) -> float:
+    """From kill -9 of a worker until who waits for news has heard of it."""
+    pid, position = tree.run(name), tree.position()
+    killed_at: list[float] = []
+
+    def kill() -> None:
+        killed_at.append(time.monotonic())
+        os.kill(pid, signal.SIGKILL)
+
+    timer = threading.Timer(0.3, kill)
+    timer.start()
+    try:
+        tree.client.changes(position, 10)
+    finally:
+        timer.join()
+    return time.monotonic() - killed_at[0]
 
 
 @pytest.mark.parametrize("is_record", [True, False])

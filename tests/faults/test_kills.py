@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.rows, pytest.mark.timeout(1800)]
 def test_a_worker(fleet: Fleet, broker_name: str) -> None:
     def kill(number: int) -> Hit:
         name = f"w{1 + number % 3}"
+        fleet.ripen(name)
         pool = psutil.Process(fleet.pids()[name]).children()
         hit = Hit.now(name)
         processes.kill(fleet.pids()[name])

@@ -44,6 +44,7 @@ def test_a_worker(fleet: Fleet, broker_name: str, tmp_path: Path) -> None:
     works = {task: Work(tmp_path / task) for task in TASKS}
 
     def kill(_: int) -> Hit:
+        fleet.ripen(*TARGETS.values())
         for pid in begin(fleet, works):
             os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
         return Hit.now(*TARGETS.values())
