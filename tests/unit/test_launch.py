@@ -133,7 +133,7 @@ def test_a_relative_folder_is_refused() -> None:
 #: What of Cyme is loaded into supervisord.
 INSIDE = {
     *("answering", "groups", "guard", "journal", "logs"),
-    *("owning", "rpcinterface", "signals", "stopping", "wake"),
+    *("owning", "rpcinterface", "signals", "steady", "stopping", "wake"),
 }
 
 
