@@ -77,7 +77,7 @@ def account(row: Row, works: dict[str, Work], lost: dict[str, int]) -> None:
         row.violations.append(
             f"lost {found}, not {lost}: {[lines(w.path) for w in works.values()]}"
         )
-    row.lost = found["again"]
+    row.lost = sum(found.values())
     row.again = sum(len(work.again()) for work in works.values())
     row.note = ", ".join(f"{task} {count}" for task, count in found.items()) + " lost"
     row.check()
