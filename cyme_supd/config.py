@@ -26,6 +26,7 @@ DEFAULT_SUP_INTERVAL_S = 5.0
 #: A worker tries again after 2, 4, 6 ... 30 seconds.
 DEFAULT_WAIT_AFTER_BROKER_REVIVED_S = 35.0
 DEFAULT_NUMC = 2
+DEFAULT_RESTART_MAX_RATE = "1/m"
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -52,6 +53,7 @@ class Config:
     numc: int = DEFAULT_NUMC
     sup_interval: float = DEFAULT_SUP_INTERVAL_S
     wait_after_broker_revived: float = DEFAULT_WAIT_AFTER_BROKER_REVIVED_S
+    restart_max_rate: str = DEFAULT_RESTART_MAX_RATE
     loglevel: str = "INFO"
     logfile: str | None = None
     server_names: tuple[str, ...] = ()

@@ -177,6 +177,7 @@ PARAMETERS = {
     "result_backend": "Celery's; reads ``********``.",
     "routing_key": "What its exchange is asked for (the queue's name).",
     "secrets": "``1`` shows what otherwise reads ``********``.",
+    "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
     "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
     "timeout": "How long to wait for what was asked for (30).",
     "transport": "kombu's word for the kind of broker (``amqp``).",

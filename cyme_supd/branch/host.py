@@ -21,6 +21,16 @@ def measure(root: Path) -> dict[str, Any]:
     }
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped the process, as the kernel has it; not by a debugger."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (OSError, ValueError):
+        return False
+    # Its name stands in parentheses and may hold anything, these too.
+    return stat.rpartition(")")[2].split()[:1] == ["T"]
+
+
 def _disk_use(root: Path) -> float | None:
     try:
         usage = shutil.disk_usage(root)

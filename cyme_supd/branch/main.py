@@ -17,6 +17,7 @@ from functools import partial
 from cyme_supd import __version__
 from cyme_supd.branch import host
 from cyme_supd.branch.beats import Beats
+from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.hints import HintListener
 from cyme_supd.branch.logs import set_up_logging
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
@@ -24,6 +25,7 @@ from cyme_supd.branch.workqueue import WorkQueue
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config, boot_path, default_celery, load
 from cyme_supd.domain.launch import Launch, launch
+from cyme_supd.domain.rate import parse_rate
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch
 from cyme_supd.domain.task import Task, given_at
@@ -35,6 +37,8 @@ from cyme_supd.supervisord import descriptors
 from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.supervisord.sections import SectionFiles
+from cyme_supd.workers.backlogs import BacklogWatch
+from cyme_supd.workers.depths import BrokerQueues
 from cyme_supd.workers.launches import LaunchFiles, trim_logs
 from cyme_supd.workers.pidbox import reply_address
 from cyme_supd.workers.remote import Collectors
@@ -81,6 +85,7 @@ class BranchProcess:
             on_use=self.inboxes.use,
             pulse_interval_s=min(config.sup_interval, PULSE_EVERY_S),
         )
+        self.backlogs = BacklogWatch(BrokerQueues(), self.clock, config.sup_interval)
         self.reconciler = Reconciler(
             Surroundings(
                 self.store,
@@ -95,6 +100,16 @@ class BranchProcess:
             broker=config.broker,
             max_starting=2 * (os.cpu_count() or 1),
             reconnect_s=config.wait_after_broker_revived,
+            attendant=Attendant(
+                self.clock,
+                Rule(
+                    config.sup_interval,
+                    config.wait_after_broker_revived,
+                    parse_rate("restart_max_rate", config.restart_max_rate),
+                ),
+                self.backlogs,
+                host.is_stopped,
+            ),
         )
 
     def run(self) -> None:
@@ -107,6 +122,7 @@ class BranchProcess:
         self._thread("programs", partial(self.programs.listen, self.stop, self._on_programs))
         self._await_supervisord()
         self._thread("reconciler", partial(self.reconciler.run, self.stop))
+        self._thread("backlogs", partial(self.backlogs.run, self.stop))
         log.info("branch %s %s is up", self.config.id, __version__)
         next_trim = self.clock.monotonic() + TRIM_EVERY_S
         while not self.stop.wait(WATCH_EVERY_S):

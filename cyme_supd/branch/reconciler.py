@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from cyme_supd.branch.actor import Actor
+from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.rollouts import Rollouts
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: How soon to look again at a worker that is on its way up.
 SOON_S = 1.0
+#: Nobody is looked at again sooner for what is due and has not come yet.
+AGAIN_S = 0.1
 #: Workers that are looked at in one go; then others may come first.
 SLICE = 50
 #: How often workers are asked that have not answered since their broker is back.
@@ -60,7 +63,8 @@ class Reconciler:
     happened, so a pass that was lost or repeated does no harm. *about* says
     what to store of the branch itself, *launch_of* how a worker is launched;
     *broker* is listened to even where no worker uses it; *reconnect_s* is
-    what workers are given to reconnect when theirs is back.
+    what workers are given to reconnect when theirs is back; *attendant*
+    remembers what each has been through.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Reconciler:
         broker: str,
         max_starting: int,
         reconnect_s: float,
+        attendant: Attendant | None = None,
     ) -> None:
         self._store = around.store
         self._programs = around.programs
@@ -81,6 +86,8 @@ class Reconciler:
         self._about = about
         self._branch = about().id
         self._patience = Patience(about().sup_interval, reconnect_s)
+        rule = Rule(self._patience.interval_s, reconnect_s)
+        self._attendant = attendant or Attendant(around.clock, rule)
         self._launch_of = launch_of
         self._broker = broker
         self._brokers = {broker}
@@ -146,7 +153,9 @@ class Reconciler:
         self._remote.use(self._brokers)
         self._remote.ask_all()
         self._rollouts.enroll(workers)
+        self._attendant.begin()
         self._reconcile_slices(workers)
+        self._attendant.end()
         with self._store.writing() as tx:
             tx.save_branch(replace(self._about(), observed_at=self._clock.now()))
 
@@ -234,7 +243,8 @@ class Reconciler:
         wanted = self._launch(worker)
         worker = in_force(worker, self._clock.now())
         self._await_resumption(worker)
-        seen = self._observe(worker, process)
+        before = self._statuses.get(worker.name)
+        seen = self._attendant.attend(worker, self._observe(worker, process), before)
         is_due = self._rollouts.note(worker, wanted, seen, self._patience)
         for action in plan(worker, wanted, seen, is_due):
             if isinstance(action, Forget):
@@ -246,7 +256,6 @@ class Reconciler:
             self._actor.told(worker.name)
         self._follow_up(worker, seen)
         self._note_missing(worker, seen)
-        before = self._statuses.get(worker.name)
         return status_of(worker, wanted, seen, before, self._patience, self._clock.now())
 
     def _await_resumption(self, worker: Worker) -> None:
@@ -262,7 +271,7 @@ class Reconciler:
             stop_timeout_s=self._programs.stop_timeout_s(worker.name),
             running=self._launches.running(worker.name, pid) if pid else None,
             written=self._launches.written(worker.name),
-            answer=self._remote.answer(worker),
+            answer=self._remote.answer(worker, pid),
             pulse=self._remote.pulse(worker.broker),
             now=self._clock.monotonic(),
             commanded_at=self._actor.commanded_at(worker.name),
@@ -271,6 +280,9 @@ class Reconciler:
     def _follow_up(self, worker: Worker, seen: Observation) -> None:
         """Look again soon at a worker that is on its way up, and ask it then."""
         name = worker.name
+        due_s = self._attendant.look_again_s(name, seen)
+        if due_s is not None:
+            self._queue.put_later(name, max(AGAIN_S, due_s))
         if seen.process is None or not seen.process.state.is_up or is_answering(seen):
             if seen.process is not None and not seen.process.state.is_down:
                 self._actor.arrived(name)
@@ -312,4 +324,5 @@ class Reconciler:
             self._wanted.pop(name, None)
             self._missing.discard(name)
             self._rollouts.forget(name)
+            self._attendant.forget(name)
             log.info("%s: forgotten", name)

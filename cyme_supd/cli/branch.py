@@ -16,6 +16,7 @@ from cyme_supd.config import (
     DEFAULT_HOST,
     DEFAULT_NUMC,
     DEFAULT_PORT,
+    DEFAULT_RESTART_MAX_RATE,
     DEFAULT_ROOT,
     DEFAULT_SUP_INTERVAL_S,
     DEFAULT_WAIT_AFTER_BROKER_REVIVED_S,
@@ -24,6 +25,7 @@ from cyme_supd.config import (
     is_loopback,
 )
 from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.rate import parse_rate
 from cyme_supd.domain.target import check_pattern
 from cyme_supd.errors import CymeError, Forbidden, Invalid
 
@@ -90,6 +92,12 @@ def check_exposure(host: str, is_insecure: bool) -> None:
     help="Seconds that workers have to reconnect when their broker is back.",
 )
 @click.option(
+    "--restart-max-rate",
+    default=DEFAULT_RESTART_MAX_RATE,
+    show_default=True,
+    help="How often one instance may be restarted or end: N/s, N/m or N/h.",
+)
+@click.option(
     "--without-httpd", "--without-http", is_flag=True, help="Leave the HTTP interface out."
 )
 @click.option(
@@ -136,6 +144,7 @@ def command(address: str, **options: Any) -> None:
 
 def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
     logfile = options["logfile"]
+    parse_rate("--restart-max-rate", options["restart_max_rate"])
     return {
         "id": options["id"],
         "broker": options["broker"],
@@ -145,6 +154,7 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "numc": options["numc"],
         "sup_interval": options["sup_interval"],
         "wait_after_broker_revived": options["wait_after_broker_revived"],
+        "restart_max_rate": options["restart_max_rate"],
         "loglevel": options["loglevel"].upper(),
         "logfile": os.path.abspath(logfile) if logfile else None,
         "server_names": tuple(options["server_name"]),

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cyme_supd.domain import plan
+from cyme_supd.domain.conditions import Verdict, ailing, answering, conditions, consuming
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.pause import PAUSED, words
 from cyme_supd.domain.plan import is_answering, is_outdated
+from cyme_supd.domain.restarts import CRASH_LOOPING
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Condition, Observation, ProcessState, Status
 
@@ -35,16 +37,6 @@ class Patience:
     reconnect_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A condition before it is known since when; ``status`` None is "not known"."""
-
-    type: str
-    status: bool | None
-    reason: str
-    message: str = ""
-
-
 def status_of(
     worker: Worker,
     wanted: Launch,
@@ -57,7 +49,12 @@ def status_of(
     ready = readiness(worker, wanted, seen, patience)
     process = seen.process
     is_known = ready.status is True and seen.answer is not None
-    verdicts = [ready, *crash_loop(seen), *quarantine(worker, seen), *paused(worker, ready, seen)]
+    verdicts = [
+        ready,
+        *conditions(worker, seen, ready),
+        *quarantine(worker, seen),
+        *paused(worker, ready, seen),
+    ]
     return Status(
         name=worker.name,
         generation=worker.instance.generation,
@@ -136,12 +133,14 @@ def may_be_reconnecting(seen: Observation, patience: Patience) -> bool:
 def readiness(worker: Worker, wanted: Launch, seen: Observation, patience: Patience) -> Verdict:
     """Whether the worker that should run does, and answers."""
     process = seen.process
+    if (told := ailing(seen)) is not None:
+        return told
     if process is None or not process.state.is_up:
         return _not_up(worker, seen)
     if is_outdated(wanted, process, seen.running):
         return Verdict("Ready", False, "Restarting", "it is replaced for a change")
     if is_answering(seen) and not is_silent(seen, patience):
-        return Verdict("Ready", True, "Answering")
+        return answering(seen)
     if seen.pulse.is_well is False:
         return Verdict("Ready", None, "BrokerDown", "its broker does not answer")
     if is_answering(seen):
@@ -168,29 +167,11 @@ def _not_up(worker: Worker, seen: Observation) -> Verdict:
         return Verdict("Ready", False, "Deleting")
     if not worker.instance.is_enabled:
         return Verdict("Ready", False, "Disabled")
+    if seen.care.is_held:
+        return Verdict("Ready", False, CRASH_LOOPING, "it is tried again later")
     if state is ProcessState.UNKNOWN:
         return Verdict("Ready", None, "Unknown", "supervisord does not know its state")
     return Verdict("Ready", False, "Stopped", "it should run and does not")
-
-
-def crash_loop(seen: Observation) -> list[Verdict]:
-    """The condition CrashLooping, while there is one."""
-    if seen.process is None or seen.process.state not in (
-        ProcessState.BACKOFF,
-        ProcessState.FATAL,
-    ):
-        return []
-    message = seen.process.spawn_error or "it ends soon after every start"
-    return [Verdict("CrashLooping", True, seen.process.state.value.capitalize(), message)]
-
-
-def consuming(worker: Worker, seen: Observation) -> bool:
-    """Whether it consumes from every queue it was given: not while one is paused."""
-    return (
-        not worker.paused
-        and seen.answer is not None
-        and worker.consumes <= seen.answer.queues.keys()
-    )
 
 
 def _dated(

@@ -356,6 +356,7 @@ _BOTH: _Table = {
     "extra_config": (dict, _extra_config),
     "pool": (_none, _pool),
     "stop_timeout_s": (_none, _within(0, MAX_STOP_TIMEOUT_S)),
+    "hung_timeout_s": (_none, _within(0, MAX_STOP_TIMEOUT_S)),
 }
 _APP: _Table = {
     **_BOTH,

@@ -125,10 +125,17 @@ def _run(worker: Worker, wanted: Launch, seen: Observation, is_due: bool) -> tup
         if seen.process and (state.is_up or _is_retried(seen.process)):
             return (Stop(worker.name, "disabled"),)
         return ()
+    if seen.care.is_held:
+        is_kept = state.is_up or (seen.process is not None and _is_retried(seen.process))
+        return (Stop(worker.name, "it has ended too often"),) if is_kept else ()
     if state.is_down:
         return (Start(worker.name, _why_start(seen.process)),)
+    if seen.care.is_overdue and state.has_process:
+        return (Kill(worker.name, f"{_ailment(seen)}, and it does not end"),)
     if not state.is_up or seen.process is None:
         return ()
+    if seen.care.is_due:
+        return (Stop(worker.name, _ailment(seen)),)
     if is_outdated(wanted, seen.process, seen.running):
         return (Stop(worker.name, "what it was launched with has changed"),)
     if is_due and is_behind(wanted, seen.process, seen.running):
@@ -144,6 +151,10 @@ def _run(worker: Worker, wanted: Launch, seen: Observation, is_due: bool) -> tup
         # Told already; this answer is from before.
         return ()
     return (*_limits(worker, seen.answer), *_queues(worker, seen.answer, seen))
+
+
+def _ailment(seen: Observation) -> str:
+    return seen.care.ailment.message if seen.care.ailment else ""
 
 
 def is_outdated(wanted: Launch, process: Process, running: Running | None) -> bool:
@@ -170,12 +181,7 @@ def is_behind(wanted: Launch, process: Process, running: Running | None) -> bool
 
 def is_answering(seen: Observation) -> bool:
     """Whether the newest answer is from the process that runs now."""
-    return (
-        seen.answer is not None
-        and seen.process is not None
-        and seen.process.state.is_up
-        and seen.answer.pid == seen.process.pid
-    )
+    return seen.is_answering
 
 
 def refused(worker: Worker, answer: Answer) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
-from cyme_supd.domain.status import Answer, Branch, Depth, Process, Pulse, Running, Status
+from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
 from cyme_supd.domain.task import Task, UrlRequest
 
 
@@ -159,7 +159,9 @@ class RemoteControl(Protocol):
     when one looks again. What is put to a broker without a pulse is lost.
     """
 
-    def answer(self, worker: Worker) -> Answer | None: ...
+    def answer(self, worker: Worker, pid: int | None = None) -> Answer | None:
+        """Its latest; that of process *pid*, where others answer by its name too."""
+
     def pulse(self, broker: str) -> Pulse: ...
     def ask(self, workers: Sequence[Worker]) -> None: ...
 
@@ -241,6 +243,16 @@ class BrokerQueues(Protocol):
 
         Raises ``Conflict`` where the broker refuses.
         """
+
+
+class Backlogs(Protocol):
+    """How queues fill up that somebody should empty; who asks does not wait."""
+
+    def watch(self, queues: Iterable[tuple[str, str]]) -> None:
+        """Look at exactly these from now on: broker and name."""
+
+    def backlog(self, broker: str, queue: str) -> Backlog | None:
+        """What is known of one that is looked at, if that has been yet."""
 
 
 class Logs(Protocol):

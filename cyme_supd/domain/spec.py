@@ -14,6 +14,7 @@ from cyme_supd.domain.rollout import Rollout
 POOLS = ("prefork", "gevent", "eventlet", "threads", "solo")
 DEFAULT_POOL = "prefork"
 DEFAULT_STOP_TIMEOUT_S = 600
+DEFAULT_HUNG_TIMEOUT_S = 30
 
 #: Pools whose workers have an autoscaler. A threads worker started with
 #: --autoscale exits at its first growth; a solo worker cannot grow.
@@ -57,6 +58,7 @@ class App:
     result_backend: str | None = None
     pool: str | None = None
     stop_timeout_s: int | None = None
+    hung_timeout_s: int | None = None
     is_deleting: bool = False
     pause: Pause | None = None
     rollout: Rollout | None = None
@@ -85,6 +87,7 @@ class Instance:
     arguments: tuple[str, ...] = ()
     extra_config: Mapping[str, Any] = field(default_factory=dict)
     stop_timeout_s: int | None = None
+    hung_timeout_s: int | None = None
     queues: tuple[str, ...] = ()
     generation: int = 1
     restarts: int = 0
@@ -133,6 +136,13 @@ class Worker:
             if wanted is not None:
                 return wanted
         return DEFAULT_STOP_TIMEOUT_S
+
+    @property
+    def hung_timeout_s(self) -> int:
+        for wanted in (self.instance.hung_timeout_s, self.app.hung_timeout_s):
+            if wanted is not None:
+                return wanted
+        return DEFAULT_HUNG_TIMEOUT_S
 
     @property
     def arguments(self) -> tuple[str, ...]:

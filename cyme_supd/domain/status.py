@@ -65,6 +65,12 @@ class Answer:
     autoscaler; ``queues`` what it consumes from, with the digest of each
     declaration, empty where it has it from elsewhere; ``refused`` the queues
     that its broker would not let it have, each with digest and reason.
+
+    ``started`` counts the tasks it has begun since its start, ``active`` those
+    that run, ``waiting`` those it has taken besides; ``None`` where it does not
+    tell. ``prefetch`` is how many it takes at once (``None``: any number, or not
+    told); ``is_narrow`` that a reconnect has left it with too few. ``rival`` is
+    another process that answers by the same name.
     """
 
     at: float
@@ -72,6 +78,12 @@ class Answer:
     autoscale: tuple[int, int] | None
     queues: Mapping[str, str]
     refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    started: int | None = None
+    active: int | None = None
+    waiting: int | None = None
+    prefetch: int | None = None
+    is_narrow: bool = False
+    rival: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,52 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in a queue, as it was at ``at``; times are monotonic.
+
+    Since ``since`` it has not been empty, nor has it sunk, at ``looks`` looks;
+    ``None`` where it is empty.
+    """
+
+    messages: int
+    at: float
+    since: float | None = None
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """What is wrong with a process that runs, in a word and in words.
+
+    It is asked to end for it, and killed when it has not after
+    ``kill_after_s``; ``None`` leaves it its stop timeout.
+    """
+
+    reason: str
+    message: str
+    kill_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What a worker needs, beyond what its spec wants; from all that is known of it.
+
+    ``ailment`` is what it has, ``is_due`` that its process may be ended for
+    that now, ``is_overdue`` that it was, and has not ended. ``looping_since``
+    is when it began to end too often; ``is_held`` that it is to stay stopped
+    for a while, until ``retry_at``. ``stuck`` is a queue that it leaves full.
+    """
+
+    ailment: Ailment | None = None
+    is_due: bool = False
+    is_overdue: bool = False
+    looping_since: datetime | None = None
+    is_held: bool = False
+    retry_at: datetime | None = None
+    stuck: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that is known about one worker at one moment.
 
@@ -117,6 +175,17 @@ class Observation:
     pulse: Pulse
     now: float
     commanded_at: float | None = None
+    care: Care = Care()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the newest answer is from the process that runs now."""
+        return (
+            self.answer is not None
+            and self.process is not None
+            and self.process.state.is_up
+            and self.answer.pid == self.process.pid
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ _EDITABLE = (
     "result_backend",
     "pool",
     "stop_timeout_s",
+    "hung_timeout_s",
     "is_deleting",
 )
 _SELECT: Select[Any] = select(

@@ -25,6 +25,7 @@ _EDITABLE = (
     "pool",
     "extra_config",
     "stop_timeout_s",
+    "hung_timeout_s",
     "restarts",
 )
 #: What every edit does that the reconciler must see.

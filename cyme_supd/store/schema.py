@@ -11,7 +11,7 @@ from cyme_supd.errors import Invalid, Unavailable
 from cyme_supd.store.engine import connected
 
 #: Every revision under migrations/versions, the first one first.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 COMMAND = "cyme-branch"
 
 _VERSION = table("alembic_version", column("version_num", String))

@@ -35,7 +35,7 @@ class FakeRemoteControl:
         self.consumers: list[tuple[str, ...]] = []
         self.dropped: list[str] = []
 
-    def answer(self, worker: Worker) -> Answer | None:
+    def answer(self, worker: Worker, pid: int | None = None) -> Answer | None:
         return self._answers.get(worker.nodename)
 
     def pulse(self, broker: str) -> Pulse:
@@ -75,14 +75,19 @@ class FakeRemoteControl:
         autoscale: tuple[int, int] | None = None,
         queues: Mapping[str, str] | None = None,
         refused: Mapping[str, tuple[str, str]] | None = None,
+        **work: Any,
     ) -> None:
-        """*worker*, as process *pid*, answers now; as it should be where nothing is said."""
+        """*worker*, as process *pid*, answers now; as it should be where nothing is said.
+
+        *work* are further fields of :class:`~cyme_supd.domain.status.Answer`.
+        """
         self._answers[worker.nodename] = Answer(
             at=self._clock.monotonic(),
             pid=pid,
             autoscale=worker.autoscale if autoscale is None else autoscale,
             queues=declared(worker) if queues is None else queues,
             refused=refused or {},
+            **work,
         )
 
     def breaks(self, broker: str, reason: str = "refused") -> None:

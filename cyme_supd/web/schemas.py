@@ -52,6 +52,7 @@ class Edit(Waiting, Shown):
     extra_config: Table = None
     pool: Text = None
     stop_timeout_s: Whole = None
+    hung_timeout_s: Whole = None
 
     def given(self) -> dict[str, Any]:
         """What was sent of the object itself; empty ones as ``None``."""

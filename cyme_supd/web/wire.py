@@ -104,6 +104,7 @@ def app(details: AppDetails, secrets: bool) -> dict[str, Any]:
         "result_backend": backend if secrets or not backend else MASK,
         "pool": spec.pool,
         "stop_timeout_s": spec.stop_timeout_s,
+        "hung_timeout_s": spec.hung_timeout_s,
         "created_at": isoformat(spec.created_at),
         "pause": _pause(spec.pause),
         "instances": list(details.instances),
@@ -113,8 +114,8 @@ def app(details: AppDetails, secrets: bool) -> dict[str, Any]:
 def instance(details: Details, secrets: bool) -> dict[str, Any]:
     """What it should be and what it is.
 
-    ``broker``, ``pool`` and ``stop_timeout_s`` are those its worker ends up
-    with; ``arguments`` and ``extra_config`` its own, without the app's.
+    ``broker``, ``pool`` and the timeouts are those its worker ends up with;
+    ``arguments`` and ``extra_config`` its own, without the app's.
     """
     spec, worker, status = details.instance, details.worker, details.status
     observed_at = details.observed_at
@@ -131,6 +132,7 @@ def instance(details: Details, secrets: bool) -> dict[str, Any]:
         "arguments": _shown(spec.arguments, secrets),
         "extra_config": _shown(spec.extra_config, secrets),
         "stop_timeout_s": worker.stop_timeout_s,
+        "hung_timeout_s": worker.hung_timeout_s,
         "created_at": isoformat(spec.created_at),
         "generation": spec.generation,
         "pause": _pause(spec.pause),

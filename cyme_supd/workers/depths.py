@@ -6,7 +6,7 @@ AMQP, Redis for the lists that kombu keeps there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +37,21 @@ class BrokerQueues:
         except pidbox.broken(conn):
             return None
 
+    def depths(self, broker: str, queues: Sequence[str]) -> dict[str, int]:
+        """Messages by queue, by way of one connection; of a broker that is down none."""
+        conn = pidbox.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
+        found: dict[str, int] = {}
+        try:
+            with _connected(conn) as connected:
+                for queue in queues:
+                    # A queue that is not there closes the channel.
+                    channel = conn.transport.create_channel(connected)
+                    found[queue] = _speaker(conn).depth(channel, queue).messages
+                    channel.close()
+        except pidbox.broken(conn):
+            return found
+        return found
+
     def purge(self, broker: str, queue: str) -> int:
         conn = pidbox.connection(broker)
         try:
@@ -50,11 +65,17 @@ class BrokerQueues:
 
 @contextmanager
 def _channel(conn: Connection) -> Iterator[Any]:
+    with _connected(conn) as connected:
+        yield conn.transport.create_channel(connected)
+
+
+@contextmanager
+def _connected(conn: Connection) -> Iterator[Any]:
     # Not by conn.channel(): that connects twice, with two seconds in between.
     transport = conn.transport
     connected = transport.establish_connection()
     try:
-        yield transport.create_channel(connected)
+        yield connected
     finally:
         transport.close_connection(connected)
 

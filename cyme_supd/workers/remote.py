@@ -54,8 +54,8 @@ class Collectors:
             self._collectors[url] = self._collector(url)
             self._collectors[url].start()
 
-    def answer(self, worker: Worker) -> Answer | None:
-        return self._table.answer(worker.nodename)
+    def answer(self, worker: Worker, pid: int | None = None) -> Answer | None:
+        return self._table.answer(worker.nodename, pid)
 
     def forget(self, worker: Worker) -> None:
         self._table.forget(worker.nodename)

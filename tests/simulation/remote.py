@@ -176,8 +176,8 @@ class SimulatedRemote:
                 self._scheduler, self._brokers[url], self._table, self._on_news, self._on_pulse
             )
 
-    def answer(self, worker: Worker) -> Answer | None:
-        return self._table.answer(worker.nodename)
+    def answer(self, worker: Worker, pid: int | None = None) -> Answer | None:
+        return self._table.answer(worker.nodename, pid)
 
     def pulse(self, broker: str) -> Pulse:
         listening = self._listening.get(broker)

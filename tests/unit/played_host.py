@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cyme_supd.branch.care import Attendant
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.domain.spec import App, Instance, Worker
@@ -26,22 +27,27 @@ class Host:
         self.launches = MemoryLaunches()
         self.remote = FakeRemoteControl(self.clock)
         self.queue = WorkQueue(self.clock)
-        self._max_starting = max_starting
+        self.max_starting = max_starting
         self.begin_again()
         with self.store.writing() as tx:
             tx.add_app(App("foo", AT))
 
     def begin_again(self) -> None:
         """The branch dies and is back: it knows what is stored, and no more."""
-        self.reconciler = Reconciler(
+        self.reconciler = self.another()
+
+    def another(self, attendant: Attendant | None = None) -> Reconciler:
+        """The reconciler of a branch process that has just started."""
+        return Reconciler(
             Surroundings(
                 self.store, self.programs, self.launches, self.remote, self.queue, self.clock
             ),
             about=lambda: Branch("b1", "http://h", 1, "0", INTERVAL_S, 2, "INFO", None, AT),
             launch_of=the_launch,
             broker=BROKER,
-            max_starting=self._max_starting,
+            max_starting=self.max_starting,
             reconnect_s=RECONNECT_S,
+            attendant=attendant,
         )
 
     def create(self, name: str = "w1", **fields: object) -> None:

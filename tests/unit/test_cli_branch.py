@@ -88,6 +88,7 @@ def test_defaults(run: Run) -> None:
         "numc": 2,
         "sup_interval": 5.0,
         "wait_after_broker_revived": 35.0,
+        "restart_max_rate": "1/m",
         "loglevel": "INFO",
         "logfile": None,
         "server_names": (),

@@ -17,8 +17,8 @@ from cyme_supd.web.settings import Settings
 from tests.unit.service_support import World, world
 
 DETAILS = """name app branch is_enabled queues broker max_concurrency min_concurrency pool arguments
-    extra_config stop_timeout_s created_at generation pause state pid ready consuming conditions
-    observed_at"""
+    extra_config stop_timeout_s hung_timeout_s created_at generation pause state pid ready
+    consuming conditions observed_at"""
 
 
 @pytest.fixture

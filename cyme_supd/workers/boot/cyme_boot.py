@@ -24,6 +24,7 @@ import cyme_unacked  # type: ignore[import-not-found]
 from celery import bootsteps, signals
 from celery.app.utils import find_app
 from celery.utils.log import get_logger
+from celery.worker import state as work
 from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.tasks import Tasks
 from celery.worker.control import control_command, inspect_command
@@ -67,6 +68,15 @@ def prepare(name: str, config: dict[str, Any]) -> Any:
     return prepared
 
 
+class Connections:
+    """How often the worker has connected."""
+
+    made = 0
+
+
+connections = Connections()
+
+
 class GiveBack(bootsteps.StartStopStep):  # type: ignore[misc]
     """Before it takes anything: what was taken and not finished goes back.
 
@@ -77,6 +87,7 @@ class GiveBack(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = (Connection,)
 
     def start(self, consumer: Any) -> None:
+        connections.made += 1
         exchanges = {each["exchange"]: each["exchange_type"] for each in boot["queues"]}
         with consumer.app.connection_for_read() as connection:
             count = cyme_unacked.give_back(connection, exchanges)
@@ -217,7 +228,7 @@ def look(state: Any, **_: Any) -> dict[str, Any]:
 
 
 def told(state: Any) -> dict[str, Any]:
-    """Who it is, its limits and its queues."""
+    """Who it is, its limits, its queues and its work."""
     scaler = state.consumer.controller.autoscaler
     consumer = state.consumer.task_consumer
     names = [queue.name for queue in consumer.queues] if consumer else []
@@ -227,7 +238,46 @@ def told(state: Any) -> dict[str, Any]:
         "autoscale": [scaler.max_concurrency, scaler.min_concurrency] if scaler else None,
         "queues": {name: digests.get(name, "") for name in names},
         "refused": {name: list(said) for name, said in refused.items()},
+        **progress(state.consumer),
     }
+
+
+def progress(consumer: Any) -> dict[str, Any]:
+    """``started`` tasks since its start; ``active`` run, ``waiting`` it has taken too.
+
+    ``prefetch`` is how many it takes at once, null for any number;
+    ``is_narrow`` that this is fewer than it has to have.
+    """
+    buckets = (bucket for bucket in consumer.task_buckets.values() if bucket)
+    limited = sum(len(bucket.contents) for bucket in buckets)
+    active = len(work.active_requests)
+    # Celery 5.6 and older keep no count of these.
+    later = len(getattr(work, "scheduled_requests", ()))
+    return {
+        "started": sum(work.total_count.values()),
+        "active": active,
+        "waiting": max(0, len(work.reserved_requests) - active) + limited + later,
+        "prefetch": prefetch_of(consumer) or None,
+        "is_narrow": is_narrow(consumer),
+    }
+
+
+def prefetch_of(consumer: Any) -> int:
+    return int(consumer.qos.value or 0) if consumer.qos else 0
+
+
+def is_narrow(consumer: Any) -> bool:
+    """Whether it came back from a reconnect with a prefetch that keeps its pool small.
+
+    A pool grows when more is taken than it has processes. Where tasks are
+    acknowledged late, and no more are taken than there are processes, it
+    never does.
+    """
+    scaler, prefetch = consumer.controller.autoscaler, prefetch_of(consumer)
+    if scaler is None or not prefetch or connections.made < 2:
+        return False
+    is_small = prefetch <= consumer.pool.num_processes < scaler.max_concurrency
+    return is_small and any(task.acks_late for task in app.tasks.values())
 
 
 @signals.worker_ready.connect(weak=False)
