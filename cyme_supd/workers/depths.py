@@ -7,7 +7,7 @@ AMQP, Redis for the lists that kombu keeps there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kombu import Connection
@@ -38,15 +38,19 @@ class BrokerQueues:
             return None
 
     def depths(self, broker: str, queues: Sequence[str]) -> dict[str, int]:
-        """Messages by queue, by way of one connection; of a broker that is down none."""
+        """Messages by queue, by way of one connection; none of a broker that is down.
+
+        Nor of a queue that the broker does not tell of.
+        """
         conn = pidbox.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
         found: dict[str, int] = {}
         try:
             with _connected(conn) as connected:
                 for queue in queues:
-                    # A queue that is not there closes the channel.
+                    # A queue that is not there, or not for us, closes the channel.
                     channel = conn.transport.create_channel(connected)
-                    found[queue] = _speaker(conn).depth(channel, queue).messages
+                    with suppress(*conn.channel_errors):
+                        found[queue] = _speaker(conn).depth(channel, queue).messages
                     channel.close()
         except pidbox.broken(conn):
             return found

@@ -81,6 +81,22 @@ def test_what_is_not_there_is_empty(at: At, queue: str) -> None:
     assert at.port.purge(at.broker, queue) == 0
 
 
+@pytest.mark.parametrize("server", ["rabbitmq", "valkey"])
+def test_many_at_once(server: str, queue: str, request: pytest.FixtureRequest) -> None:
+    url: str = request.getfixturevalue(f"{server}_url")
+    publish(url, queue, 2)
+    missing = f"no-{queue}"
+
+    found = BrokerQueues().depths(url, [missing, queue, missing, queue])
+
+    assert found == {missing: 0, queue: 2}
+
+
+@pytest.mark.parametrize("broker", NOWHERE)
+def test_many_at_a_broker_that_is_down(broker: str) -> None:
+    assert BrokerQueues().depths(broker, ["tasks"]) == {}
+
+
 @pytest.mark.parametrize("broker", NOWHERE)
 def test_a_broker_that_is_down(at: At, queue: str, broker: str) -> None:
     if isinstance(at.port, MemoryBrokerQueues):
@@ -106,6 +122,8 @@ def test_a_queue_that_is_somebody_s_alone(rabbitmq_url: str, queue: str) -> None
     with Connection(rabbitmq_url) as connection:
         connection.channel().queue_declare(queue, exclusive=True)
         assert BrokerQueues().depth(rabbitmq_url, queue) is None
+        others = [f"{queue}-1", queue, f"{queue}-2"]
+        assert BrokerQueues().depths(rabbitmq_url, others) == {others[0]: 0, others[2]: 0}
         with pytest.raises(Conflict, match="RESOURCE_LOCKED"):
             BrokerQueues().purge(rabbitmq_url, queue)
 
