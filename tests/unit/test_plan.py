@@ -23,7 +23,7 @@ from cyme_supd.domain.plan import (
     plan,
 )
 from cyme_supd.domain.spec import POOLS, Queue, Worker
-from cyme_supd.domain.status import Answer, Observation, ProcessState, Pulse, Running
+from cyme_supd.domain.status import Answer, Care, Observation, ProcessState, Pulse, Running
 from cyme_supd.testing.remote import declared
 from tests.unit.values import AT, NOW, a_worker, an_app, converged, seen, the_launch
 
@@ -261,3 +261,36 @@ class TestQueues:
         seen = replace(self.answering(worker, refused=refused), commanded_at=NOW - 1)
 
         assert kinds(worker, seen) == [Consume]
+
+
+def test_its_own_queue_taken_from_it_is_given_back() -> None:
+    worker = a_worker()
+    deprived = converged(worker)
+    assert deprived.answer is not None
+    answer = replace(deprived.answer, queues={})
+
+    (step,) = plan(worker, the_launch(worker), replace(deprived, answer=answer))
+
+    assert isinstance(step, Consume)
+    assert [each["name"] for each in step.entries] == ["dq.w1"]
+
+
+@pytest.mark.parametrize(
+    ("state", "care", "expected"),
+    [
+        (S.RUNNING, Care(is_due=True), [Stop]),
+        (S.STOPPING, Care(is_due=True), []),
+        (S.STOPPING, Care(is_due=True, is_overdue=True), [Kill]),
+        (S.STOPPED, Care(is_due=True, is_overdue=True), [Start]),
+        (S.RUNNING, Care(is_held=True), [Stop]),
+        (S.BACKOFF, Care(is_held=True), [Stop]),
+        (S.STOPPED, Care(is_held=True), []),
+        (S.FATAL, Care(is_held=True), []),
+    ],
+)
+def test_what_it_needs(state: ProcessState, care: Care, expected: list[type[Action]]) -> None:
+    worker = a_worker()
+
+    assert kinds(worker, seen(worker, state, care=care)) == expected
+    off = a_worker(is_enabled=False)
+    assert Start not in kinds(off, seen(off, state, care=care))
