@@ -10,6 +10,8 @@ import re
 import socket
 import struct
 
+from cyme_supd.domain.task import MAX_DATA
+
 #: Longest request that is waited for: less than the kernel keeps of a
 #: connection nobody reads from. Of a longer one a thread reads the rest.
 WHOLE = 32 * 1024
@@ -53,7 +55,8 @@ def _is_whole(seen: bytes) -> bool:
     if _CHUNKED.search(seen, 0, end + 2):
         return _has_last_chunk(seen[end + 4 :])
     found = _LENGTH.search(seen, 0, end + 2)
-    return found is None or int(found[1]) <= body
+    # One that is too long is refused by its head.
+    return found is None or int(found[1]) <= body or int(found[1]) > MAX_DATA
 
 
 def _has_last_chunk(body: bytes) -> bool:

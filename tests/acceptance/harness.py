@@ -251,7 +251,11 @@ class BranchHost:
         return made
 
     def is_ready(self, app: str, instance: str) -> bool:
-        return self.get(f"/{app}/instances/{instance}/")["ready"] is True
+        try:
+            return self.get(f"/{app}/instances/{instance}/")["ready"] is True
+        except httpx.ConnectError:
+            # The web that answered a moment ago was that of a tree which ends.
+            return False
 
 
 def cyme_branch(

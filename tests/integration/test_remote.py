@@ -213,7 +213,10 @@ def test_a_queue_that_became_another_while_it_was_away_is_refused(
                 declared.declare()
             line.mend()
 
-            answer = eventually(lambda: _asked(heard, worker), 30)
+            # An answer of before may still have been on its way.
+            eventually(lambda: (told := _asked(heard, worker)) and told.refused, 30)
+            answer = heard.collectors.answer(worker)
+            assert answer is not None
             assert answer.pid == process.pid
             assert "PRECONDITION_FAILED" in answer.refused["changed"][1]
             assert answer.queues.keys() == {"dq.w1", "unchanged"}
