@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 # How many files of tests run side by side.
-JOBS ?= 2
+JOBS ?= 3
 BIN := $(VENV)/bin
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
@@ -31,10 +31,10 @@ tour: $(VENV)/.installed ## everything there is to try, typed for you and checke
 	@exec $(BIN)/python -m docs.tour $(ARGS)
 
 test: $(VENV)/.installed-dev ## every test; brings up the services it needs
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(VENV)/.installed-dev ## each fault 30 times, or CYME_FAULT_RUNS; long outages and floods
-	CYME_FAULT_RUNS=$${CYME_FAULT_RUNS:-30} $(BIN)/python -m pytest -m "faults or rows" $(ARGS)
+	CYME_FAULT_RUNS=$${CYME_FAULT_RUNS:-30} CYME_FAULT_OPS=$${CYME_FAULT_OPS:-500} $(BIN)/python -m pytest -m "faults or rows" $(ARGS)
 
 soak: $(VENV)/.installed-dev ## random faults for CYME_SOAK_S seconds (an hour); CYME_SOAK_SEED
 	$(BIN)/python -m tests.faults.soak

@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks import harness, peers
 from benchmarks.figures import Table
 from cyme_supd.config import load
-from cyme_supd.store.engine import sqlite_url
+from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
 from tests.support import eventually
 
@@ -52,7 +52,7 @@ class Fleet:
         self._branch = branch
         self._id = config.id
         self._names = names
-        self._store = SqlStore(sqlite_url(config.database), config.broker)
+        self._store = SqlStore(database_url(config), config.broker)
 
     def ask_and_wait(self) -> None:
         for name in self._names:

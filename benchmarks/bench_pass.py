@@ -30,7 +30,7 @@ from cyme_supd.branch.hints import HintSender
 from cyme_supd.branch.main import BranchProcess
 from cyme_supd.config import load
 from cyme_supd.domain.spec import Worker
-from cyme_supd.store.engine import sqlite_url
+from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
 from tests.support import eventually
 
@@ -149,7 +149,7 @@ def chunks(names: Sequence[str]) -> list[Sequence[str]]:
 
 def ready(branch: harness.Branch) -> int:
     config = load(branch.paths.root)
-    store = SqlStore(sqlite_url(config.database), config.broker)
+    store = SqlStore(database_url(config), config.broker)
     try:
         with store.reading() as view:
             return sum(status.ready is True for status in view.statuses(config.id).values())
@@ -187,7 +187,7 @@ class Editor:
 
     def __init__(self, branch: harness.Branch) -> None:
         config = load(branch.paths.root)
-        self._store = SqlStore(sqlite_url(config.database), config.broker)
+        self._store = SqlStore(database_url(config), config.broker)
         self._hints = HintSender(config.paths.hints)
         self._supervisord = branch.supervisord
         self._timeout_s = 100

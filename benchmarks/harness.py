@@ -75,12 +75,12 @@ BROKERS = {"Valkey": valkey, "RabbitMQ": rabbitmq}
 class Branch:
     """A ``cyme-branch`` on *broker*, in a folder and on a port of its own."""
 
-    def __init__(self, root: Path, broker: str) -> None:
+    def __init__(self, root: Path, broker: str, *words: str) -> None:
         self.paths = Paths(root)
         self.port = services.free_port()
         self._output = root.with_name(f"{root.name}.out")
         self.process = start(
-            [_beside_python("cyme-branch"), f":{self.port}", "-D", str(root), "-b", broker],
+            [_beside_python("cyme-branch"), f":{self.port}", "-D", str(root), "-b", broker, *words],
             root.parent,
             self._output,
         )
@@ -140,10 +140,10 @@ _JSON = "application/json"
 
 
 @contextmanager
-def branch(broker: str) -> Iterator[Branch]:
-    """A branch that answers, with the app ``foo``."""
+def branch(broker: str, *words: str) -> Iterator[Branch]:
+    """A branch that answers, with the app ``foo``; *words* are more for its command line."""
     with folder() as place:
-        running = Branch(place / "r", broker)
+        running = Branch(place / "r", broker, *words)
         try:
             running.wait_until_up()
             running.ask("POST", "/foo/")
@@ -187,7 +187,7 @@ def start(
             os.close(stdout)
 
 
-def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+def end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
     """Have it end by signal *number*, and kill it and its children when it does not."""
     children = _children(process.pid)
     if process.poll() is None:

@@ -26,10 +26,18 @@ DEFAULT_SUP_INTERVAL_S = 5.0
 #: A worker tries again after 2, 4, 6 ... 30 seconds.
 DEFAULT_WAIT_AFTER_BROKER_REVIVED_S = 35.0
 DEFAULT_NUMC = 2
+#: Branches at one broker that know of one another.
+DEFAULT_FLEET = "cyme"
 DEFAULT_RESTART_MAX_RATE = "1/m"
+#: Requests a second of one client: more than two cores answer, and so no
+#: concern of people and their scripts; what it keeps out is a loop gone wild.
+DEFAULT_API_RATE = 2000
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+_ON_THIS_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,9 @@ class Config:
     secrets, also the default for apps; ``has_embedded_broker`` says that it
     is ours to run. ``supervisor_password`` guards supervisord's socket,
     ``task_key`` (hexadecimal) proves that an id was given to a task here.
+    ``database`` is the URL of one that others share, with its secrets; empty
+    where the branch has its own file. ``pidfile`` is where supervisord's is, if
+    not in the root; a branch that ``is_detached`` speaks in its log alone.
     """
 
     root: str
@@ -50,7 +61,9 @@ class Config:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     has_httpd: bool = True
+    has_srs: bool = True
     numc: int = DEFAULT_NUMC
+    fleet: str = DEFAULT_FLEET
     sup_interval: float = DEFAULT_SUP_INTERVAL_S
     wait_after_broker_revived: float = DEFAULT_WAIT_AFTER_BROKER_REVIVED_S
     restart_max_rate: str = DEFAULT_RESTART_MAX_RATE
@@ -58,11 +71,15 @@ class Config:
     logfile: str | None = None
     server_names: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    api_rate: int = DEFAULT_API_RATE
     is_insecure: bool = False
     url_allow: tuple[str, ...] = ()
     url_deny: tuple[str, ...] = ()
     task_key: str = ""
     results_expire_s: float = DEFAULT_RESULTS_EXPIRE_S
+    database: str = ""
+    pidfile: str | None = None
+    is_detached: bool = False
 
     @property
     def targets(self) -> Policy:
@@ -85,8 +102,9 @@ class Config:
         return f"http://{bracketed(self.host)}:{self.port}"
 
     @property
-    def database(self) -> Path:
-        return self.paths.database
+    def local_url(self) -> str:
+        """The same for who is on its host, where it may listen on every address."""
+        return f"http://{bracketed(_ON_THIS_HOST.get(self.host, self.host))}:{self.port}"
 
     def save(self) -> None:
         """Leave it in the root for the branch's own processes."""
@@ -151,6 +169,10 @@ class Paths:
     @property
     def broker(self) -> Path:
         return self.root / "broker"
+
+    @property
+    def roll(self) -> Path:
+        return self.root / "roll.json"
 
 
 def load(root: str | Path) -> Config:

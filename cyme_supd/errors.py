@@ -13,13 +13,15 @@
     ├── NotFound                 not_found            404   4
     ├── Conflict                 conflict             409   5     yes
     ├── Timeout                  timeout              408   7     yes
+    │   └── NoAnswer             timeout              504   7     yes
     ├── Unavailable              unavailable          503   6     yes
     │   └── ShuttingDown         unavailable          503   6     yes
     ├── Unimplemented            not_implemented      501   2
     ├── SpawnFailed              spawn_failed         502   8     yes
     └── Internal                 internal             500   1
 
-``code`` is what travels: a client rebuilds the class from it.
+``code`` is what travels: a client rebuilds the class from it. Between branches
+the class itself does.
 """
 
 from __future__ import annotations
@@ -47,6 +49,10 @@ class CymeError(Exception):
     def to_wire(self) -> dict[str, str]:
         """The error body: ``{"code", "message", "hint"}``."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
+
+    def to_peer(self) -> dict[str, str]:
+        """The same for another branch, which is to raise it as it was raised here."""
+        return {**self.to_wire(), "class": type(self).__name__}
 
 
 class Invalid(CymeError):
@@ -87,6 +93,12 @@ class Conflict(CymeError):
 
 class Timeout(CymeError):
     code, http, exit, retryable = "timeout", 408, 7, True
+
+
+class NoAnswer(Timeout):
+    """Another branch, which lives, has not answered in time."""
+
+    http = 504
 
 
 class Unavailable(CymeError):
@@ -130,11 +142,19 @@ _BY_CODE: dict[str, type[CymeError]] = {
 }
 
 
+_BY_NAME: dict[str, type[CymeError]] = {
+    cls.__name__: cls for cls in (*_BY_CODE.values(), NoAnswer, ShuttingDown)
+}
+
+
 def from_wire(body: Mapping[str, Any]) -> CymeError:
-    """Rebuild the error that :meth:`CymeError.to_wire` sent.
+    """Rebuild the error that :meth:`CymeError.to_wire` or ``to_peer`` sent.
 
     A code that this version does not know becomes :class:`Internal`, its
     message kept.
     """
     cls = _BY_CODE.get(str(body.get("code")), Internal)
+    named = _BY_NAME.get(str(body.get("class")), cls)
+    if issubclass(named, cls):
+        cls = named
     return cls(str(body.get("message", "")), str(body.get("hint", "")))

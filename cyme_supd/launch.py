@@ -16,7 +16,8 @@ imported.
      "identity": "sha256...",        repeated in running.json
      "digest": "sha256...",          not used here
      "death_signal": "TERM",         what to get when supervisord dies; or "KILL"
-     "log": true}                    open DIRECTORY/worker.log on 1 and 2
+     "log": true,                    open DIRECTORY/worker.log on 1 and 2
+     "notifies": false}              the one that tells the service manager
 
 It leaves ``running.json`` (``{"pid", "started_at", "identity"}``) and
 ``worker.pid`` beside it. Whatever goes wrong is one line on standard error
@@ -155,6 +156,7 @@ _DEFAULTS: dict[str, Any] = {
     "identity": "",
     "death_signal": "TERM",
     "log": True,
+    "notifies": False,
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "argv": _is_argv,
@@ -165,6 +167,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "identity": _is_text,
     "death_signal": lambda value: isinstance(value, str) and value in _DEATH_SIGNALS,
     "log": lambda value: isinstance(value, bool),
+    "notifies": lambda value: isinstance(value, bool),
 }
 
 
@@ -172,6 +175,9 @@ def environ(wanted: dict[str, Any], directory: str, inherited: Any) -> dict[str,
     """The environment of what is launched."""
     result = {**inherited, **wanted["environment"], MARKER: directory}
     result.pop(SUPERVISORD_PID, None)
+    if not wanted["notifies"]:
+        # gunicorn would say that the service is ready, and a task could.
+        result.pop("NOTIFY_SOCKET", None)
     if wanted["boot"] is not None:
         result["CYME_BOOT"] = json.dumps(wanted["boot"])
         path = [wanted["boot"].get("path", ""), result.get("PYTHONPATH", "")]

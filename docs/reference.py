@@ -17,6 +17,7 @@ from typing import Any, Union, cast, get_args, get_origin
 import click
 
 from cyme_supd.cli.branch import command
+from cyme_supd.cli.cyme import COMMANDS, cyme
 from cyme_supd.errors import CymeError
 from cyme_supd.service import Service
 from cyme_supd.web.app import create_app
@@ -48,6 +49,9 @@ class _Nobody:
     """In the service's place: routes are added, and nobody takes one."""
 
     def __getattr__(self, name: str) -> _Nobody:
+        return self
+
+    def __call__(self) -> _Nobody:
         return self
 
 
@@ -96,6 +100,11 @@ def reference() -> str:
         *_prose(inspect.cleandoc(command.help or "")),
         words.COMMAND,
         *_table(("option", "default", "what it is"), _options()),
+        *_heading("The command cyme", "-"),
+        *_prose(inspect.cleandoc(cyme.help or "").replace("`", "``")),
+        words.CYME,
+        *_table(("option", "what it is"), _shared_options()),
+        *(line for each in COMMANDS for line in _command(each)),
         *_heading("Rules for every route", "-"),
         words.RULES,
     ]
@@ -164,6 +173,25 @@ def _options() -> Iterator[tuple[str, ...]]:
             yield shown, _default(parameter), parameter.help or ""
         else:
             yield f"``{parameter.metavar}``", f"``{parameter.default}``", "Where to listen."
+
+
+def _shared_options() -> Iterator[tuple[str, ...]]:
+    for option in cyme.params:
+        if isinstance(option, click.Option):
+            yield ", ".join(f"``{name}``" for name in option.opts), option.help or ""
+
+
+def _command(each: click.Command) -> Iterator[str]:
+    """What is typed, what it does, and its own options."""
+    arguments = [one for one in each.params if isinstance(one, click.Argument)]
+    shown = [one.make_metavar(click.Context(each)) for one in arguments]
+    text = " ".join(inspect.cleandoc(each.help or "").split())
+    for one in each.params:
+        if isinstance(one, click.Option) and not one.hidden:
+            text += f" ``{', '.join(one.opts)}``: {one.help}"
+    yield f"``{' '.join([str(each.name), *shown])}``"
+    yield textwrap.indent(_wrapped(text, WIDTH - 4), "    ")
+    yield ""
 
 
 def _default(option: click.Option) -> str:

@@ -10,6 +10,8 @@ NOUNS = {
     "consumers": "Consumers",
     "pauses": "Pauses",
     "rollouts": "Rolling restarts",
+    "plans": "Plans",
+    "orphans": "Orphans",
     "tasks": "URLs as tasks",
     "branches": "Branches",
     "meta": "Health",
@@ -103,6 +105,22 @@ ROUTES = {
     ),
     "POST /<app>/restart/resume/": "Have one that stopped or was aborted go on.",
     "POST /<app>/restart/abort/": "Restart no more of them.",
+    "GET /<app>/plan/": (
+        "What the branch would do about its instances now, and does not do for that: ``actions``, "
+        "in order, each with ``instance`` ``action`` ``reason``; ``restarting`` and ``stopping``, "
+        "whose processes would end; ``turns`` of a rolling restart: who together, and who after "
+        "them; ``tasks``: the ``count`` of those that run there, and which (``running``); "
+        "``unknown``: instances that did not tell theirs within a second, with the reason; "
+        "``waits_for``: what keeps all that from being done, or null. What nobody knows is taken "
+        "from ``observed_at``. The same comes of any change with ``dry_run``."
+    ),
+    "GET /<app>/orphans/": (
+        "What belongs to it and to nobody who does anything about it: ``queues`` in which "
+        "something waits and from which nobody consumes, ``consumers`` that consume from a queue "
+        "which is not declared, ``tasks`` that wait or are named in settings and that no running "
+        "instance registers, ``processes`` that workers left behind on this host. What could not "
+        "be asked is under ``unknown``, each with ``what`` and ``reason``. Answers within a second."
+    ),
     "VERB /<app>/queue/<queue>/<url>": (
         "Queue the request for a worker that consumes from the queue: ``202`` with ``uuid`` "
         "``url`` ``queue`` ``method`` ``params``. The verb is any; it, the query, the body, its "
@@ -124,10 +142,21 @@ ROUTES = {
     ),
     "GET /<app>/query/<id>/wait/": "The same once it has ended, or ``408``.",
     "GET /branches/": "The ids of the branches that live, as a list.",
-    "GET /branches/<id>/": "What it was started with, and how its host is.",
+    "GET /branches/<id>/": (
+        "What it was started with, and how its host is. ``moving`` is ``null``, or how it moves "
+        "its instances away: how many are ``left``, the one that moves ``now``, ``to`` which "
+        "branch, those that ``failed`` with the reason, and the ``reason`` why it does not go on."
+    ),
+    "POST /branches/<id>/drain/": (
+        "Give it no new instances from now on, also after it was restarted. Those it has stay, "
+        "unless ``move`` has them go to other branches, one by one: ``moving`` of "
+        "``GET /branches/<id>/`` says how far that is."
+    ),
+    "POST /branches/<id>/undrain/": "Give it new instances again, and move none away any more.",
     "GET /ping/": "``pong``; asks neither the store nor a broker.",
     "GET /health/": (
-        "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``."
+        "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``; "
+        "with ``--database`` the ``lease``, too."
     ),
 }
 
@@ -143,6 +172,10 @@ PARAMETERS = {
     "celery_app": "``package.module:attribute``; without it the bundled application runs.",
     "command": "The ``celery`` to run: another virtual environment's, for one.",
     "directory": "Where the worker runs and its application is found.",
+    "dry_run": (
+        "``1``: make no change, answer what would come of it, as ``/<app>/plan/`` does; ``0``: "
+        "make it."
+    ),
     "environment": "Variables for the worker; their values read ``********``.",
     "exchange": "Its exchange (the queue's name).",
     "exchange_type": "``direct`` (unless said), ``topic`` or ``fanout``.",
@@ -150,6 +183,7 @@ PARAMETERS = {
         "How many messages there should be: ``409`` where the count has moved by more than a tenth."
     ),
     "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
+    "move": "Move its instances to other branches, one by one.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
     "limit": "At most so many names; ``Link`` leads to the next.",
@@ -166,6 +200,10 @@ PARAMETERS = {
         "``max_priority``."
     ),
     "password": "The broker's.",
+    "placement": (
+        "``random``: any branch; ``spread``: the one with fewest instances; ``pack``: the fullest "
+        "that has room; without a word the emptier of two chosen by chance."
+    ),
     "pool": "``prefork`` (unless said), ``gevent``, ``eventlet``, ``threads`` or ``solo``.",
     "port": "The broker's.",
     "purge": "Drop the messages that wait in the queue.",
@@ -200,14 +238,27 @@ RULES = """\
 - A change that acts on a worker answers when what was asked for is *observed*. What takes longer
   than ``timeout`` is ``408``; it stays stored and goes on. Where broker or supervisord is down
   the answer is ``202`` with ``"converged": false`` and the reason, at once.
+- A change with ``dry_run=1`` is checked as ever (``400``, ``404``, ``409``), and then nothing is
+  stored, sent or waited for: the answer is ``200`` with the plan of what would come of it and
+  would not come without it. What only shows when it is done (a start that fails, a queue that the
+  broker refuses, a name that another program of the host has) no plan can tell. Purging is
+  counted: ``purged``. To queue URLs cannot be rehearsed.
 - With ``!/`` after the collection the same change is *asynchronous*: ``202``, at once.
 - A ``DELETE`` answers ``{"ok": "ok"}``; of what is not there it is ``404``.
 - Passwords, and what else is secret, read ``********``. Sent back, they are refused.
+- A client that asks more than ``--api-rate`` allows is answered ``429``; ``Retry-After`` says how
+  many seconds to wait. ``/ping/`` and ``/health/`` do not count.
 """
 
 ERRORS = """\
 An error is ``{"error": {"code", "message", "hint"}}``. Those that are retryable may go well the
 next time, as they are; the exit status is that of a command that meets one.
+"""
+
+CYME = """\
+What is shown is for people on a terminal, and JSON in a pipe: exactly what the branch has
+answered. An error is one line, and the exit code that of the table below; 130 is an interrupt,
+141 a pipe that nobody reads any more. An argument that starts with a dash stands after ``--``.
 """
 
 COMMAND = """\

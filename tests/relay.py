@@ -1,4 +1,4 @@
-"""A broker behind a line that a test can cut."""
+"""A broker behind a line that a test can cut, or let nothing pass."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes on what comes to a port of its own; ``cut`` and ``mend`` the line."""
+    """Passes on what comes to a port of its own; ``cut`` and ``mend`` the line.
 
-    def __init__(self, host: str, port: int) -> None:
+    What comes while it is on ``hold`` waits, and goes on with ``resume``. What
+    is open when it goes ``mute`` is so for good, and new connections are not.
+    """
+
+    def __init__(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
         self._is_cut = False
+        self._is_held = False
+        #: One a connection; set while it passes on.
+        self._gates: list[threading.Event] = []
+        self._muted: list[threading.Event] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -33,9 +41,30 @@ class Relay:
         with self._lock:
             self._is_cut = False
 
+    def hold(self) -> None:
+        with self._lock:
+            self._is_held = True
+            for gate in self._gates:
+                gate.clear()
+
+    def resume(self) -> None:
+        with self._lock:
+            self._is_held = False
+            for gate in self._gates:
+                gate.set()
+
+    def mute(self) -> None:
+        self.hold()
+        with self._lock:
+            self._is_held = False
+            self._muted += self._gates
+            self._gates = []
+
     def close(self) -> None:
         _end(self._listener)
         self.cut()
+        for gate in [*self._gates, *self._muted]:
+            gate.set()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -47,8 +76,12 @@ class Relay:
                         continue
                     far = socket.create_connection(self._target)
                     self._ends += [near, far]
+                    gate = threading.Event()
+                    if not self._is_held:
+                        gate.set()
+                    self._gates.append(gate)
                 for pair in ((near, far), (far, near)):
-                    threading.Thread(target=_pass_on, args=pair, daemon=True).start()
+                    threading.Thread(target=_pass_on, args=(*pair, gate), daemon=True).start()
 
 
 @contextmanager
@@ -65,9 +98,10 @@ def relayed(url: str) -> Iterator[tuple[Relay, str]]:
         relay.close()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, gate: threading.Event) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            gate.wait()
             target.sendall(data)
     for end in (source, target):
         _end(end)

@@ -9,6 +9,7 @@ service, and what was started here is ended here.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -109,8 +110,8 @@ def rabbitmq(directory: Path) -> Iterator[RabbitMQ]:
         return
     server = _find(RABBITMQ_SERVERS)
     if server is None:
-        server = _install("rabbitmq-server", RABBITMQ_SERVERS)
-        if _comes_up(RABBITMQ_PORT):
+        server = install("rabbitmq-server", RABBITMQ_SERVERS)
+        if comes_up(partial(lets_guest_in, RABBITMQ_PORT)):
             yield RabbitMQ(RABBITMQ_PORT)
             return
     with private_rabbitmq(server, directory) as private:
@@ -138,10 +139,10 @@ class OwnRabbitMQ:
     def start(self) -> None:
         """Come back when it lets clients in."""
         output = self._directory / "rabbitmq.out"
-        started = _started(self._command, output, self.broker.environment)
-        self.process = self._running.enter_context(started)
+        running = started(self._command, output, self.broker.environment)
+        self.process = self._running.enter_context(running)
         up = partial(lets_guest_in, self.broker.port)
-        _wait_until(up, self.process, self._directory, RABBITMQ_BOOT_S)
+        wait_until(up, self.process, self._directory, RABBITMQ_BOOT_S)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -149,17 +150,20 @@ class OwnRabbitMQ:
         self._running.close()
 
     def end(self) -> None:
+        """At once: nobody needs what it has stored, which takes it seconds to put away."""
+        if self.process is not None:
+            self.process.kill()
         self._running.close()
 
 
 @contextmanager
 def rabbitmq_to_kill(server: str | None, directory: Path) -> Iterator[OwnRabbitMQ]:
     """Like :func:`private_rabbitmq`; None is the *server* that is installed."""
-    server = server or _find(RABBITMQ_SERVERS) or _install("rabbitmq-server", RABBITMQ_SERVERS)
+    server = server or _find(RABBITMQ_SERVERS) or install("rabbitmq-server", RABBITMQ_SERVERS)
     environment = _rabbitmq_environment(directory)
     environment["RABBITMQ_NODE_PORT"] = str(free_port())
-    with _started([_epmd()], directory / "epmd.out", environment) as epmd:
-        _wait_until(lambda: _listens(int(environment["ERL_EPMD_PORT"])), epmd, directory, 10.0)
+    with started([_epmd()], directory / "epmd.out", environment) as epmd:
+        wait_until(lambda: _listens(int(environment["ERL_EPMD_PORT"])), epmd, directory, 10.0)
         own = OwnRabbitMQ(server, directory, environment)
         try:
             own.start()
@@ -188,8 +192,8 @@ def valkey(directory: Path) -> Iterator[str]:
         f'bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir "{directory}"\n'
         'save ""\nappendonly no\ndaemonize no\n'
     )
-    with _started([_valkey_server(), str(config)], directory / "valkey.out", {}) as server:
-        _wait_until(lambda: _answers(url), server, directory, within_s=10.0)
+    with started([_valkey_server(), str(config)], directory / "valkey.out", {}) as server:
+        wait_until(lambda: _answers(url), server, directory, within_s=10.0)
         yield url
 
 
@@ -239,14 +243,6 @@ def _rabbitmq_environment(directory: Path) -> dict[str, str]:
     }
 
 
-def _comes_up(port: int) -> bool:
-    """Whether the service that apt-get installed was started, too."""
-    try:
-        return eventually(lambda: lets_guest_in(port), SERVICE_START_S, every_s=0.5)
-    except AssertionError:
-        return False
-
-
 def _epmd() -> str:
     program = shutil.which("epmd")
     if program is None:
@@ -261,7 +257,15 @@ def _listens(port: int) -> bool:
 
 def program(name: str, package: str) -> str:
     """The path of a program, from Debian's *package* where it is not here yet."""
-    return _find((name,)) or _install(package, (name,))
+    return _find((name,)) or install(package, (name,))
+
+
+def comes_up(check: Callable[[], bool]) -> bool:
+    """Whether the service that apt-get installed was started, too."""
+    try:
+        return eventually(check, SERVICE_START_S, every_s=0.5)
+    except AssertionError:
+        return False
 
 
 def faketime() -> Path:
@@ -270,7 +274,7 @@ def faketime() -> Path:
         found = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
         if found:
             return found[0]
-        _install("libfaketime", ("true",))
+        install("libfaketime", ("true",))
     raise ServiceMissing("no libfaketime: apt-get install libfaketime")
 
 
@@ -278,7 +282,7 @@ def _find(names: tuple[str, ...]) -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-def _install(package: str, programs: tuple[str, ...]) -> str:
+def install(package: str, programs: tuple[str, ...]) -> str:
     """Install Debian's *package*; the first of *programs* that it brought."""
     apt_get = shutil.which("apt-get")
     if apt_get is None or os.geteuid() != 0:
@@ -298,8 +302,8 @@ def _install(package: str, programs: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _started(
-    command: list[str], output: Path, environment: Mapping[str, str]
+def started(
+    command: list[str], output: Path, environment: Mapping[str, str], user: str | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     with output.open("wb") as out:
         process = subprocess.Popen(
@@ -310,6 +314,9 @@ def _started(
             stderr=subprocess.STDOUT,
             # ^C at the tests is for the tests; they end the service.
             start_new_session=True,
+            user=user,
+            group=user and pwd.getpwnam(user).pw_gid,
+            extra_groups=user and [],
         )
     try:
         yield process
@@ -317,7 +324,7 @@ def _started(
         _end(process)
 
 
-def _wait_until(
+def wait_until(
     check: Callable[[], bool],
     process: subprocess.Popen[bytes],
     directory: Path,

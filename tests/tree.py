@@ -49,6 +49,12 @@ def lingering(seconds: float) -> list[str]:
     )
 
 
+def without_extension(conf: str) -> str:
+    """As that of a supervisord that was there before Cyme."""
+    before, _, rest = conf.partition("[rpcinterface:cyme]")
+    return before + rest[rest.index("[ctlplugin") :]
+
+
 class SupervisedTree:
     """A branch's root with its supervisord; ``programs`` of its tree run SLEEP
     unless :meth:`launch_tree` was told otherwise."""
@@ -217,6 +223,21 @@ class SupervisedTree:
     @property
     def _conf(self) -> str:
         return str(self.paths.supervisord_conf)
+
+
+class StockTree(SupervisedTree):
+    """The same with a supervisord that has no extension."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        conf = self.paths.supervisord_conf
+        conf.write_text(without_extension(conf.read_text()))
+
+    def is_up(self) -> bool:
+        try:
+            return bool(self.client.call("supervisor.getPID"))
+        except CymeError:
+            return False
 
 
 def is_alive(pid: int) -> bool:

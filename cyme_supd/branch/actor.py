@@ -51,6 +51,8 @@ class Actor:
         # In the order they came; the values mean nothing.
         self._waiting: dict[str, None] = {}
         self._commanded: dict[str, float] = {}
+        # Asked to end, and not started since.
+        self._ending: set[str] = set()
 
     def act(self, worker: Worker, action: Action) -> bool:
         """Do it; False where the worker has to wait for its turn, see :meth:`turns`."""
@@ -63,6 +65,10 @@ class Actor:
     def commanded_at(self, name: str) -> float | None:
         """When the worker was last told something over remote control (monotonic)."""
         return self._commanded.get(name)
+
+    def is_asked_to_end(self, name: str) -> bool:
+        """Whether it was stopped from here, and not started since."""
+        return name in self._ending
 
     def told(self, name: str) -> None:
         """It is being told something, or has refused what its launch file said."""
@@ -93,11 +99,14 @@ class Actor:
             case Apply(stop_timeout_s=stop_timeout_s):
                 self._programs.apply(worker.name, stop_timeout_s)
             case Start():
+                self._ending.discard(worker.name)
                 self._remote.forget(worker)
                 self._programs.start([worker.name])
             case Stop():
+                self._ending.add(worker.name)
                 self._programs.stop([worker.name])
             case Kill():
+                self._ending.add(worker.name)
                 self._programs.kill([worker.name])
             case Remove():
                 self._remove(worker)
@@ -120,6 +129,7 @@ class Actor:
         self._remote.drop_queue(worker)
         self._commanded.pop(worker.name, None)
         self._waiting.pop(worker.name, None)
+        self._ending.discard(worker.name)
         self.arrived(worker.name)
 
     def _take_slot(self, name: str) -> bool:

@@ -16,7 +16,7 @@ from cyme_supd.domain.healing import HUNG_ASKS, START_S, Signs, diagnose
 from cyme_supd.domain.ports import Backlogs
 from cyme_supd.domain.progress import followed, stuck, watched
 from cyme_supd.domain.restarts import Record
-from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.spec import Instance, Worker
 from cyme_supd.domain.status import Ailment, Backlog, Care, Observation, Status
 
 #: A question younger than this is not unanswered yet.
@@ -56,7 +56,8 @@ class Attendant:
     """Follows every worker of a branch; used by the reconciler's thread alone.
 
     ``is_stopped(pid)`` is the kernel's word on a process, asked only about
-    one that is silent. *chance* gives numbers within 0 and 1.
+    one that is silent; ``yields_to`` the branch that runs an older instance of
+    that name. *chance* gives numbers within 0 and 1.
     """
 
     clock: Clock
@@ -64,6 +65,7 @@ class Attendant:
     backlogs: Backlogs = field(default_factory=NoBacklogs)
     is_stopped: Callable[[int], bool] = lambda _pid: False
     chance: Callable[[], float] = random.random
+    yields_to: Callable[[Instance], str | None] = lambda _instance: None
     _records: dict[str, Record] = field(default_factory=dict)
     _asks: deque[float] = field(default_factory=lambda: deque(maxlen=4 * HUNG_ASKS))
     _rounds: dict[str, _Round] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class Attendant:
         record = self._followed(worker, seen, before)
         signs = self._signs(worker, seen, record)
         ailment = None
-        if worker.instance.is_enabled and not worker.instance.is_deleting:
+        if worker.instance.is_enabled and not _is_going(worker):
             ailment = diagnose(worker, seen, signs, self.rule.reconnect_s)
         self._note(worker, seen, record, signs)
         record = restarts.treat(record, seen, ailment, self.rule.settled_s)
@@ -124,9 +126,12 @@ class Attendant:
         ailment: Ailment | None,
         signs: Signs,
     ) -> Care:
-        if worker.instance.is_deleting or not worker.instance.is_enabled:
+        if _is_going(worker):
             return Care()
-        return restarts.care(record, seen, ailment, signs.stuck)
+        found = Care()
+        if worker.instance.is_enabled:
+            found = restarts.care(record, seen, ailment, signs.stuck)
+        return replace(found, yields_to=self.yields_to(worker.instance))
 
     def _followed(self, worker: Worker, seen: Observation, before: Status | None) -> Record:
         record = self._records.get(worker.name)
@@ -184,3 +189,8 @@ class Attendant:
         if seen.is_answering and record.trail is not None and not signs.unanswered:
             names = watched(worker, record.trail, seen.now, self.rule.interval_s)
             self._watched.update((worker.broker, name) for name in names)
+
+
+def _is_going(worker: Worker) -> bool:
+    """Deleted, or to another branch: nothing is done for it here any more."""
+    return worker.instance.is_deleting or worker.instance.move is not None

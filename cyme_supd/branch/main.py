@@ -15,22 +15,24 @@ from datetime import timedelta
 from functools import partial
 
 from cyme_supd import __version__
-from cyme_supd.branch import host
+from cyme_supd.branch import host, readiness
 from cyme_supd.branch.beats import Beats
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.hints import HintListener
+from cyme_supd.branch.lease import Lease, Right, RootLock, holder_of
 from cyme_supd.branch.logs import set_up_logging
+from cyme_supd.branch.neighbours import Neighbours
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import WorkQueue
 from cyme_supd.clock import SystemClock
-from cyme_supd.config import Config, boot_path, default_celery, load
-from cyme_supd.domain.launch import Launch, launch
+from cyme_supd.config import Config, load
+from cyme_supd.domain.catalogue import KEEP
 from cyme_supd.domain.rate import parse_rate
-from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.spec import Instance
 from cyme_supd.domain.status import Branch
 from cyme_supd.domain.task import Task, given_at
-from cyme_supd.errors import CymeError
-from cyme_supd.store.engine import sqlite_url
+from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import check_schema
 from cyme_supd.supervisord import descriptors
@@ -39,8 +41,7 @@ from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.supervisord.sections import SectionFiles
 from cyme_supd.workers.backlogs import BacklogWatch
 from cyme_supd.workers.depths import BrokerQueues
-from cyme_supd.workers.launches import LaunchFiles, trim_logs
-from cyme_supd.workers.pidbox import reply_address
+from cyme_supd.workers.launches import LaunchFiles, launch_of, trim_logs
 from cyme_supd.workers.remote import Collectors
 from cyme_supd.workers.results import Inboxes
 
@@ -50,6 +51,7 @@ WATCH_EVERY_S = 5.0
 #: A broker that hangs is known to at most so much later than it could be.
 PULSE_EVERY_S = 2.0
 TRIM_EVERY_S = 60.0
+STORE_EVERY_S = 1.0
 
 
 class BranchProcess:
@@ -62,7 +64,7 @@ class BranchProcess:
         self.started_at = self.clock.now()
         self.beats = Beats(self.clock)
         self.queue = WorkQueue(self.clock)
-        self.store = SqlStore(sqlite_url(config.database), config.broker)
+        self.store = SqlStore(database_url(config), config.broker, branch=config.id)
         self.programs = SupervisordPrograms(
             Supervisord(config.paths.supervisord_socket, config.supervisor_password),
             SectionFiles(config.paths.root),
@@ -96,7 +98,7 @@ class BranchProcess:
                 self.clock,
             ),
             about=self.about,
-            launch_of=partial(_launch_of, config),
+            launch_of=partial(launch_of, config),
             broker=config.broker,
             max_starting=2 * (os.cpu_count() or 1),
             reconnect_s=config.wait_after_broker_revived,
@@ -109,20 +111,37 @@ class BranchProcess:
                 ),
                 self.backlogs,
                 host.is_stopped,
+                yields_to=self._yields_to,
             ),
+            right=self._right(),
         )
+        self.neighbours = Neighbours(
+            config, self.store, self.clock, self.beats, self.started_at, self.queue
+        )
+
+    def _right(self) -> Right:
+        if not self.config.database:
+            return RootLock(self.store)
+        return Lease(self.store, self.clock, self.about, holder_of(self.config.root))
+
+    def _yields_to(self, instance: Instance) -> str | None:
+        return self.neighbours.doubles.yields_to(instance)
 
     def run(self) -> None:
         """Until a signal says to stop; exits non-zero where a thread is stuck."""
-        check_schema(self.store.engine)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
+        self._await_store()
+        if self.stop.is_set():
+            return
         hints = HintListener(self.config.paths.hints)
         self._thread("hints", partial(hints.listen, self.stop, self.queue.hint))
         self._thread("programs", partial(self.programs.listen, self.stop, self._on_programs))
         self._await_supervisord()
         self._thread("reconciler", partial(self.reconciler.run, self.stop))
         self._thread("backlogs", partial(self.backlogs.run, self.stop))
+        self.neighbours.start(self._thread, self.stop)
+        self._thread("readiness", self._tell_when_ready)
         log.info("branch %s %s is up", self.config.id, __version__)
         next_trim = self.clock.monotonic() + TRIM_EVERY_S
         while not self.stop.wait(WATCH_EVERY_S):
@@ -130,15 +149,39 @@ class BranchProcess:
             if self.clock.monotonic() >= next_trim:
                 next_trim = self.clock.monotonic() + TRIM_EVERY_S
                 self._trim()
-                self._forget_tasks()
+                self._forget()
+        self.neighbours.stop()
         self.remote.stop()
         hints.close()
+
+    def _await_store(self) -> None:
+        """A database that is away is waited for: supervisord would try ever more seldom."""
+        said = ""
+        while not self.stop.is_set():
+            try:
+                check_schema(self.store.engine)
+                self.neighbours.restore()
+                return
+            except Unavailable as exc:
+                if str(exc) != said:
+                    said = str(exc)
+                    log.warning("waiting for the database: %s", said)
+                self.stop.wait(STORE_EVERY_S)
 
     def _await_supervisord(self) -> None:
         """Its first word; without it the first pass would know of no program."""
         deadline = self.clock.monotonic() + WATCH_EVERY_S
         while not self.programs.is_reachable and self.clock.monotonic() < deadline:
             self.stop.wait(0.01)
+
+    def _tell_when_ready(self, beat: Callable[[], None]) -> None:
+        readiness.tell_when(self._is_ready, self.stop, beat)
+        self.beats.retire("readiness")
+
+    def _is_ready(self) -> bool:
+        """Whether it has looked at its workers, and is served."""
+        config, has_looked = self.config, self.reconciler.has_looked
+        return has_looked and (not config.has_httpd or readiness.serves(config.host, config.port))
 
     def about(self) -> Branch:
         """What the branch says of itself, at this moment."""
@@ -175,16 +218,18 @@ class BranchProcess:
         self.queue.put(names)
 
     def _save_tasks(self, ended: Sequence[Task]) -> None:
-        with self.store.writing() as tx:
+        with self.store.recording() as tx:
             tx.save_tasks(ended)
 
-    def _forget_tasks(self) -> None:
-        before = self.clock.now() - timedelta(seconds=self.config.results_expire_s)
+    def _forget(self) -> None:
+        now = self.clock.now()
         try:
+            with self.store.recording() as tx:
+                tx.remove_tasks(now - timedelta(seconds=self.config.results_expire_s))
             with self.store.writing() as tx:
-                tx.remove_tasks(before)
+                tx.forget_tombstones(now - KEEP)
         except CymeError as exc:
-            log.warning("results that are old stay stored: %s", exc)
+            log.warning("results and deletions that are old stay stored: %s", exc)
 
     def _trim(self) -> None:
         for name in trim_logs(self.config.paths.instances):
@@ -196,23 +241,12 @@ class BranchProcess:
             return
         log.critical("no progress in %s: ending, to be started again", ", ".join(stuck))
         try:
-            with self.store.writing() as tx:
+            with self.store.recording() as tx:
                 tx.save_branch(self.about())
         except CymeError as exc:
             log.error("could not say so in the store: %s", exc)
         # Not sys.exit: a thread that is stuck would not let it end.
         os._exit(os.EX_SOFTWARE)
-
-
-def _launch_of(config: Config, worker: Worker) -> Launch:
-    return launch(
-        worker,
-        default_celery(),
-        boot_path(),
-        config.loglevel,
-        reply_address(config.id),
-        config.targets,
-    )
 
 
 def _is_given(config: Config, app: str, id: str) -> bool:

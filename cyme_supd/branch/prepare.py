@@ -8,7 +8,8 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,11 +18,13 @@ from cyme_supd.branch import embedded
 from cyme_supd.branch.rootlock import end_leftovers, lock_root
 from cyme_supd.config import Config, Paths, load, write_private
 from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
-from cyme_supd.errors import Conflict, Invalid, Unavailable
-from cyme_supd.store.engine import sqlite_url
-from cyme_supd.store.migrations import migrate
+from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
+from cyme_supd.store.engine import database_url, open_engine
+from cyme_supd.store.migrations import MIGRATION_TIMEOUT_S, migrate
 from cyme_supd.store.repository import SqlStore
+from cyme_supd.store.schema import is_current
 from cyme_supd.supervisord import descriptors
 from cyme_supd.supervisord.conf import Tree, check_root, render_supervisord_conf
 from cyme_supd.supervisord.rendering import encode
@@ -43,23 +46,27 @@ class Prepared:
 def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
     """Make *root* ready and take its lock; the lock is this process' from now on.
 
-    *wanted* are fields of :class:`~cyme_supd.config.Config`; ``id`` and
-    ``broker`` may be ``None``: the kept id or a new one, an embedded broker.
+    *wanted* are fields of :class:`~cyme_supd.config.Config`; ``id``, ``broker``
+    and ``database`` may be ``None``: the kept id or a new one, an embedded
+    broker, a file in the root.
     """
     os.umask(0o077)
     paths = Paths(check_root(root))
     _make_folders(paths)
     lock_root(paths)
     end_leftovers(paths)
-    config = _settle(paths, wanted)
+    before = _before(paths)
+    config = _settle(paths, wanted, before)
     if config.has_httpd:
         _check_address(config)
+    _check_pidfile(config.pidfile)
     config.save()
     _migrate(config)
     instances = _instances(config)
+    _forget_looks(config)
     warnings = _write_supervisord(config, instances)
     _write_programs(config)
-    return Prepared(config, _supervisord(paths), tuple(warnings))
+    return Prepared(config, _supervisord(paths), (*_moved(before, config), *warnings))
 
 
 def _make_folders(paths: Paths) -> None:
@@ -75,9 +82,8 @@ def _make_folders(paths: Paths) -> None:
         ) from None
 
 
-def _settle(paths: Paths, wanted: Mapping[str, Any]) -> Config:
+def _settle(paths: Paths, wanted: Mapping[str, Any], before: Config | None) -> Config:
     """The settings in full: what was chosen before in this root is kept."""
-    before = _before(paths)
     broker = wanted.get("broker")
     settled = {
         **wanted,
@@ -85,6 +91,7 @@ def _settle(paths: Paths, wanted: Mapping[str, Any]) -> Config:
         "id": _id(wanted.get("id"), before),
         "has_embedded_broker": broker is None,
         "broker": parse_broker(broker).url if broker else embedded.embedded_broker(paths).url,
+        "database": wanted.get("database") or "",
         "supervisor_password": secrets.token_urlsafe(24),
         # Kept: with another key nobody would know the ids given before.
         "task_key": (before and before.task_key) or secrets.token_hex(32),
@@ -115,6 +122,17 @@ def _id(wanted: str | None, before: Config | None) -> str:
     return before.id
 
 
+def _moved(before: Config | None, config: Config) -> list[str]:
+    """What a person should know whose instances are in another store than before."""
+    if before is None or bool(before.database) == bool(config.database):
+        return []
+    was, now = (
+        parse_database(each.database).masked_url if each.database else "the file in its root"
+        for each in (before, config)
+    )
+    return [f"the store was {was} and is {now}: what was stored there is not here"]
+
+
 def _hostname() -> str:
     name = socket.gethostname().split(".")[0]
     safe = "".join(char for char in name if char.isascii() and (char.isalnum() or char in "-_"))
@@ -135,20 +153,48 @@ def _check_address(config: Config) -> None:
             ) from None
 
 
+def _check_pidfile(path: str | None) -> None:
+    """supervisord would say so in its log, and go on without."""
+    if path is not None and not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        raise Invalid(
+            f"no file can be made at {path}", "name one in a folder that is yours with --pidfile"
+        )
+
+
 def _migrate(config: Config) -> None:
-    store = SqlStore(sqlite_url(config.database), config.broker)
+    """The branch's own file; or what it shares, if no other branch has done so yet."""
+    url = database_url(config)
+    if config.database:
+        # With the short patience of every day: one that is down is known at once.
+        engine = open_engine(url)
+        try:
+            if is_current(engine):
+                return
+        finally:
+            engine.dispose()
+    engine = open_engine(url, MIGRATION_TIMEOUT_S)
     try:
-        migrate(store.engine)
+        migrate(engine)
     finally:
-        store.close()
+        engine.dispose()
 
 
 def _instances(config: Config) -> dict[str, int]:
     """Stop timeouts of the branch's instances, by name."""
-    store = SqlStore(sqlite_url(config.database), config.broker)
+    store = SqlStore(database_url(config), config.broker)
     try:
         with store.reading() as view:
             return {worker.name: worker.stop_timeout_s for worker in view.workers(config.id)}
+    finally:
+        store.close()
+
+
+def _forget_looks(config: Config) -> None:
+    """What was seen before is not believed again until the branch has looked."""
+    store = SqlStore(database_url(config), config.broker, branch=config.id)
+    try:
+        with store.recording() as tx, suppress(NotFound):
+            tx.save_branch(replace(tx.branch(config.id), observed_at=None))
     finally:
         store.close()
 
@@ -169,6 +215,8 @@ def _write_supervisord(config: Config, instances: Mapping[str, int]) -> list[str
         loglevel=config.loglevel,
         descriptors=granted,
         logfile=config.logfile,
+        pidfile=config.pidfile,
+        is_detached=config.is_detached,
     )
     write_private(config.paths.supervisord_conf, encode(render_supervisord_conf(tree)))
     config.paths.supervisord_socket.unlink(missing_ok=True)
@@ -189,7 +237,12 @@ def _write_programs(config: Config) -> None:
             argv = [sys.executable, "-I", "-m", _MODULES[name], config.root]
         folder = config.paths.programs / name
         folder.mkdir(mode=0o700, exist_ok=True)
-        launch = {"argv": argv, "death_signal": "KILL", "log": False}
+        launch = {
+            "argv": argv,
+            "death_signal": "KILL",
+            "log": False,
+            "notifies": name == "branch",
+        }
         write_private(folder / "launch.json", json.dumps(launch).encode())
 
 

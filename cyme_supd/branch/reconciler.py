@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from cyme_supd.branch.actor import Actor
 from cyme_supd.branch.care import Attendant, Rule
+from cyme_supd.branch.lease import ActedForElsewhere, Right, RootLock
 from cyme_supd.branch.rollouts import Rollouts
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
@@ -21,9 +22,10 @@ from cyme_supd.domain.health import (
     status_of,
 )
 from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.moving import Step, is_released
 from cyme_supd.domain.pause import in_force, until_next_end_s
-from cyme_supd.domain.plan import Forget, Stop, is_answering, plan
-from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, View
+from cyme_supd.domain.plan import Forget, Release, Stop, is_answering, plan
+from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, Transaction, View
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, Observation, Process, Status
 from cyme_supd.errors import Conflict, CymeError, NotFound, ShuttingDown
@@ -38,6 +40,8 @@ AGAIN_S = 0.1
 SLICE = 50
 #: How often workers are asked that have not answered since their broker is back.
 MISSING_S = 2.0
+#: How often one looks whether nobody acts for the branch elsewhere any more.
+ELSEWHERE_S = 3.0
 #: How old what supervisord says may be when a worker is acted on.
 STALE_S = 0.05
 #: A worker says by itself when it is ready; after this it is asked.
@@ -64,7 +68,7 @@ class Reconciler:
     what to store of the branch itself, *launch_of* how a worker is launched;
     *broker* is listened to even where no worker uses it; *reconnect_s* is
     what workers are given to reconnect when theirs is back; *attendant*
-    remembers what each has been through.
+    remembers what each has been through; *right* is needed to act at all.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Reconciler:
         max_starting: int,
         reconnect_s: float,
         attendant: Attendant | None = None,
+        right: Right | None = None,
     ) -> None:
         self._store = around.store
         self._programs = around.programs
@@ -83,6 +88,8 @@ class Reconciler:
         self._remote = around.remote
         self._queue = around.queue
         self._clock = around.clock
+        self._right = right or RootLock(around.store)
+        self._has_right = True
         self._about = about
         self._branch = about().id
         self._patience = Patience(about().sup_interval, reconnect_s)
@@ -105,18 +112,23 @@ class Reconciler:
         self._rollouts = Rollouts(self._branch)
         # Those that have not answered since their broker is back.
         self._missing: set[str] = set()
+        #: Whether there was a full pass, which only who acts for the branch makes.
+        self.has_looked = False
+        # Nothing of these is left here, and that is to be stored.
+        self._released: list[Worker] = []
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """The body of the thread: a full pass every interval, others when asked."""
         next_full = self._clock.monotonic()
         while not stop.is_set():
             beat()
-            work = self._queue.take(max(0.0, next_full - self._clock.monotonic()))
+            left_s = min(next_full - self._clock.monotonic(), self._right.due_in_s())
+            work = self._queue.take(max(0.0, left_s))
             begun_at = self._clock.monotonic()
             if work.is_full or begun_at >= next_full:
                 work = Work(is_full=True)
             if not self._survive(work):
-                stop.wait(SOON_S)
+                stop.wait(SOON_S if self._has_right else ELSEWHERE_S)
                 next_full = self._clock.monotonic()
             elif work.is_full:
                 next_full = begun_at + self._until_next_full()
@@ -129,8 +141,13 @@ class Reconciler:
     def _survive(self, work: Work) -> bool:
         """One pass; False where it could not be finished."""
         try:
+            self._right.keep()
+            self._has_right = True
             self.full_pass() if work.is_full else self.partial_pass(work)
             return True
+        except ActedForElsewhere as exc:
+            log.log(logging.WARNING if self._has_right else logging.DEBUG, "held back: %s", exc)
+            self._has_right = False
         except ShuttingDown:
             log.debug("supervisord is stopping: nothing is changed any more")
         except CymeError as exc:
@@ -156,8 +173,9 @@ class Reconciler:
         self._attendant.begin()
         self._reconcile_slices(workers)
         self._attendant.end()
-        with self._store.writing() as tx:
+        with self._right.renewing() as tx:
             tx.save_branch(replace(self._about(), observed_at=self._clock.now()))
+        self.has_looked = True
 
     def _reconcile_slices(self, workers: list[Worker]) -> None:
         """All of them, a few at a time: whoever asks for something meanwhile comes first."""
@@ -205,11 +223,17 @@ class Reconciler:
         return launch
 
     def _reconcile(self, workers: Collection[Worker]) -> None:
+        self._right.keep()
         changed: list[Status] = []
         gone: list[str] = []
         names = [worker.name for worker in workers]
         processes, read_at = self._programs.processes(names), self._clock.monotonic()
         for worker in workers:
+            # Whatever took so long: the one who has it now acts, and not both.
+            self._right.check()
+            if is_released(worker.instance):
+                # By now it may be another branch's, and so what is stored of it.
+                continue
             if self._clock.monotonic() - read_at > STALE_S:
                 # Others had to be waited for; a process may be another by now.
                 processes, read_at = self._programs.processes(names), self._clock.monotonic()
@@ -218,9 +242,7 @@ class Reconciler:
             except ShuttingDown:
                 raise
             except Conflict as exc:
-                log.warning("%s: %s", worker.name, exc)
-                before = self._statuses.get(worker.name)
-                status = refused(worker, NAME_TAKEN, exc.message, before, self._clock.now())
+                status = self._refused(worker, exc)
             except CymeError as exc:
                 # One that cannot be helped now must not keep others waiting.
                 log.warning("%s: %s", worker.name, exc)
@@ -251,6 +273,9 @@ class Reconciler:
                 return None
             if is_due and isinstance(action, Stop):
                 self._rollouts.stopping(worker, seen)
+            if isinstance(action, Release):
+                self._released.append(worker)
+                continue
             self._actor.act(worker, action)
         if seen.answer is not None and seen.answer.refused and seen.commanded_at is None:
             self._actor.told(worker.name)
@@ -275,6 +300,7 @@ class Reconciler:
             pulse=self._remote.pulse(worker.broker),
             now=self._clock.monotonic(),
             commanded_at=self._actor.commanded_at(worker.name),
+            is_asked_to_end=self._actor.is_asked_to_end(worker.name),
         )
 
     def _follow_up(self, worker: Worker, seen: Observation) -> None:
@@ -306,10 +332,19 @@ class Reconciler:
         else:
             self._missing.discard(worker.name)
 
+    def _refused(self, worker: Worker, exc: Conflict) -> Status:
+        """That its name is somebody else's; into the log once, however often it is tried."""
+        before = self._statuses.get(worker.name)
+        status = refused(worker, NAME_TAKEN, exc.message, before, self._clock.now())
+        is_known = before is not None and before.conditions == status.conditions
+        log.log(logging.DEBUG if is_known else logging.WARNING, "%s: %s", worker.name, exc)
+        return status
+
     def _write(self, changed: list[Status], gone: list[str]) -> None:
         progress = self._rollouts.judge()
         self._queue.put(self._rollouts.newly_due)
-        if not changed and not gone and not progress:
+        released, self._released = self._released, []
+        if not changed and not gone and not progress and not released:
             return
         with self._store.writing() as tx:
             tx.save_statuses(changed)
@@ -318,6 +353,8 @@ class Reconciler:
             for name in gone:
                 with contextlib.suppress(NotFound):
                     tx.remove_instance(name)
+            for worker in released:
+                _release(tx, worker)
         self._statuses.update({status.name: status for status in changed})
         for name in gone:
             self._statuses.pop(name, None)
@@ -326,3 +363,13 @@ class Reconciler:
             self._rollouts.forget(name)
             self._attendant.forget(name)
             log.info("%s: forgotten", name)
+
+
+def _release(tx: Transaction, worker: Worker) -> None:
+    """Store that nothing of it is left here, unless it is to stay by now."""
+    move = worker.instance.move
+    with contextlib.suppress(NotFound):
+        stored = tx.instance(worker.name)
+        if move is not None and stored.move == move and stored.branch == worker.instance.branch:
+            tx.save_instance(replace(stored, move=replace(move, step=Step.RELEASED)))
+            log.info("%s: released, for branch %s", worker.name, move.to)

@@ -70,7 +70,7 @@ class Rollouts:
     def note(self, worker: Worker, wanted: Launch, seen: Observation, patience: Patience) -> bool:
         """Remember how *worker* is; whether it is its turn to be stopped."""
         rollout = worker.app.rollout
-        if rollout is None or not _is_wanted(worker):
+        if rollout is None or not _is_wanted(worker) or seen.care.yields_to is not None:
             self.forget(worker.name)
             return False
         self._rollouts[worker.app.name] = rollout
@@ -159,7 +159,8 @@ class Rollouts:
 
 
 def _is_wanted(worker: Worker) -> bool:
-    return worker.instance.is_enabled and not worker.instance.is_deleting
+    instance = worker.instance
+    return instance.is_enabled and not instance.is_deleting and instance.move is None
 
 
 def _consumes(worker: Worker, seen: Observation) -> bool:

@@ -7,18 +7,20 @@ import errno
 import fcntl
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from cyme_supd.branch.host import launch_directory
 from cyme_supd.config import Paths
 from cyme_supd.errors import Conflict, Unavailable
-from cyme_supd.launch import MARKER
 
 #: How long programs of a supervisord that was killed may take to follow it.
 LEFTOVER_S = 5.0
 #: supervisord closes everything from 5 on when it is told to reload.
 _DESCRIPTOR = 3
+#: ``struct flock``: type, whence, start, length, pid.
+_FLOCK = "hhqqi4x"
 
 
 def lock_root(paths: Paths) -> None:
@@ -46,6 +48,23 @@ def lock_root(paths: Paths) -> None:
         ) from None
 
 
+def holder(paths: Paths) -> int | None:
+    """The process that has the root's lock, supervisord's; ``None`` where nobody has.
+
+    It only looks: who takes the lock for that would keep a branch from starting.
+    """
+    try:
+        looked = os.open(paths.lock, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, *_, pid = struct.unpack(_FLOCK, fcntl.fcntl(looked, fcntl.F_GETLK, asked))
+    finally:
+        os.close(looked)
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
 def end_leftovers(paths: Paths) -> None:
     """Wait for broker, web and branch of a supervisord that was killed; then kill them.
 
@@ -65,10 +84,7 @@ def end_leftovers(paths: Paths) -> None:
 
 
 def _leftovers(paths: Paths) -> Iterator[int]:
-    wanted = f"{MARKER}={paths.programs}/".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                environment = (entry / "environ").read_bytes().split(b"\0")
-                if any(variable.startswith(wanted) for variable in environment):
-                    yield int(entry.name)
+    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+        folder = launch_directory(pid) if pid != os.getpid() else None
+        if folder is not None and folder.parent == paths.programs:
+            yield pid

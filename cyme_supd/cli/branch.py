@@ -11,8 +11,11 @@ import click
 
 from cyme_supd import __version__
 from cyme_supd.branch.prepare import Prepared, prepare
+from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
 from cyme_supd.cli.settings import read_file
 from cyme_supd.config import (
+    DEFAULT_API_RATE,
+    DEFAULT_FLEET,
     DEFAULT_HOST,
     DEFAULT_NUMC,
     DEFAULT_PORT,
@@ -25,6 +28,8 @@ from cyme_supd.config import (
     is_loopback,
 )
 from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.database import parse_database
+from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.rate import parse_rate
 from cyme_supd.domain.target import check_pattern
 from cyme_supd.errors import CymeError, Forbidden, Invalid
@@ -70,12 +75,22 @@ def check_exposure(host: str, is_insecure: bool) -> None:
     "-b", "--broker", help="URL of the broker, also the default for apps; else one is started."
 )
 @click.option(
+    "--database",
+    help="URL of a PostgreSQL, MariaDB or MySQL that all branches share; else each has a file.",
+)
+@click.option(
     "-C",
     "--numc",
     type=click.IntRange(1, 64),
     default=DEFAULT_NUMC,
     show_default=True,
-    help="Controllers.",
+    help="Controllers: questions of other branches that are answered at once.",
+)
+@click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Branches at one broker that are to know of one another have the same.",
 )
 @click.option(
     "--sup-interval",
@@ -101,11 +116,21 @@ def check_exposure(host: str, is_insecure: bool) -> None:
     "--without-httpd", "--without-http", is_flag=True, help="Leave the HTTP interface out."
 )
 @click.option(
+    "--without-srs", is_flag=True, help="Leave out the SRS interface: messages to the branch."
+)
+@click.option(
     "--url-allow", multiple=True, help="Host glob or network that may be requested; repeatable."
 )
 @click.option("--url-deny", multiple=True, help="One that may not, also if it is allowed.")
 @click.option("--server-name", multiple=True, help="A name it answers to; repeatable.")
 @click.option("--cors-origin", multiple=True, help="A site that may call it; repeatable.")
+@click.option(
+    "--api-rate",
+    type=click.IntRange(0, 1_000_000),
+    default=DEFAULT_API_RATE,
+    show_default=True,
+    help="Requests a second that one client may make, twice as many at once; 0: any number.",
+)
 @click.option(
     "-l",
     "--loglevel",
@@ -115,6 +140,8 @@ def check_exposure(host: str, is_insecure: bool) -> None:
     help="Also the workers', unless their arguments say.",
 )
 @click.option("-f", "--logfile", type=click.Path(), help="Log there instead of to stderr.")
+@click.option("--detach", is_flag=True, help="Go on in the background; return when it is ready.")
+@click.option("--pidfile", type=click.Path(), help="Its process id, there instead of in the root.")
 @click.option("--insecure", is_flag=True, help="Listen beyond loopback with no users.")
 @click.option(
     "-c",
@@ -131,6 +158,8 @@ def command(address: str, **options: Any) -> None:
 
     ^C stops workers warmly, then the rest; a second ^C kills what is left.
     """
+    if options["detach"]:
+        go_on_in_the_background()
     try:
         host, port = parse_address(address)
         check_exposure(host, options["insecure"])
@@ -143,26 +172,49 @@ def command(address: str, **options: Any) -> None:
 
 
 def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
-    logfile = options["logfile"]
     parse_rate("--restart-max-rate", options["restart_max_rate"])
     return {
         "id": options["id"],
         "broker": options["broker"],
+        "database": _database(options["database"]),
         "host": host,
         "port": port,
         "has_httpd": not options["without_httpd"],
+        "has_srs": not options["without_srs"],
         "numc": options["numc"],
+        "fleet": _fleet(options["fleet"]),
         "sup_interval": options["sup_interval"],
         "wait_after_broker_revived": options["wait_after_broker_revived"],
         "restart_max_rate": options["restart_max_rate"],
         "loglevel": options["loglevel"].upper(),
-        "logfile": os.path.abspath(logfile) if logfile else None,
+        "logfile": _absolute(options["logfile"]),
+        "pidfile": _absolute(options["pidfile"]),
+        "is_detached": options["detach"],
         "server_names": tuple(options["server_name"]),
         "cors_origins": tuple(options["cors_origin"]),
+        "api_rate": options["api_rate"],
         "is_insecure": options["insecure"],
         "url_allow": _patterns("--url-allow", options["url_allow"]),
         "url_deny": _patterns("--url-deny", options["url_deny"]),
     }
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(path) if path else None
+
+
+def _fleet(name: str) -> str:
+    if check_name("fleet", name) == "celery":
+        raise Invalid(
+            "'celery' is reserved", "the remote control of Celery's workers has that name"
+        )
+    return name
+
+
+def _database(url: str | None) -> str | None:
+    if url:
+        parse_database(url)
+    return url or None
 
 
 def _patterns(option: str, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,6 +229,7 @@ def banner(prepared: Prepared) -> str:
         f"cyme-branch {__version__}: branch {config.id}",
         f"  http    {config.url}/" if config.has_httpd else "  http    left out",
         f"  broker  {broker}{parse_broker(config.broker).masked_url}",
+        *([f"  store   {parse_database(config.database).masked_url}"] if config.database else []),
         f"  root    {config.root}",
         f"  log     {config.logfile or config.paths.log}",
         f"  control supervisorctl -c {config.paths.supervisord_conf} status",
@@ -200,10 +253,15 @@ def _first_tour(config: Config) -> list[str]:
 
 def become(prepared: Prepared) -> NoReturn:
     """Be supervisord from now on; the root's lock goes along."""
+    # It is in the root by now; workers have no business with it.
+    os.environ.pop("CYME_DATABASE", None)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Its log is no result: it goes where a command's diagnostics go.
-    os.dup2(2, 1)
+    if prepared.config.is_detached:
+        let_go_of_the_terminal(prepared.config)
+    else:
+        # Its log is no result: it goes where a command's diagnostics go.
+        os.dup2(2, 1)
     os.execv(prepared.argv[0], prepared.argv)
 
 

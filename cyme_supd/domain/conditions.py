@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cyme_supd.domain.doubles import CONFLICT, OLDER_ELSEWHERE, why
 from cyme_supd.domain.pause import words
-from cyme_supd.domain.restarts import CRASH_LOOPING, TOO_OFTEN
+from cyme_supd.domain.restarts import CRASH_LOOPING, STOPPED_BY_HAND, TOO_OFTEN, instead
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Observation, ProcessState
 
@@ -22,7 +23,7 @@ class Verdict:
 
 def conditions(worker: Worker, seen: Observation, ready: Verdict) -> list[Verdict]:
     """All but Ready and Quarantined; each only while there is something to say."""
-    verdicts = crash_loop(seen)
+    verdicts = [*conflict(seen), *crash_loop(seen), *stopped_by_hand(worker, seen)]
     if ready.status is None:
         return [Verdict("Unknown", True, ready.reason, ready.message), *verdicts]
     if ready.status and seen.answer is not None:
@@ -46,6 +47,13 @@ def answering(seen: Observation) -> Verdict:
     return Verdict("Ready", True, "Doubled", f"process {rival} answers by its name, too")
 
 
+def conflict(seen: Observation) -> list[Verdict]:
+    """The condition Conflict, while another branch's instance of its name runs for it."""
+    if seen.care.yields_to is None:
+        return []
+    return [Verdict(CONFLICT, True, OLDER_ELSEWHERE, why(seen.care.yields_to))]
+
+
 def crash_loop(seen: Observation) -> list[Verdict]:
     """The condition CrashLooping, while there is one."""
     if seen.care.looping_since is not None:
@@ -59,6 +67,15 @@ def crash_loop(seen: Observation) -> list[Verdict]:
         return []
     message = seen.process.spawn_error or "it ends soon after every start"
     return [Verdict(CRASH_LOOPING, True, seen.process.state.value.capitalize(), message)]
+
+
+def stopped_by_hand(worker: Worker, seen: Observation) -> list[Verdict]:
+    """The condition StoppedByHand, for a while."""
+    if not seen.care.was_stopped_by_hand:
+        return []
+    message = f"somebody stopped it by supervisorctl, and it is started again; {instead(worker)}"
+    message = f"{message}, supervisorctl cyme pause {worker.name} keeps it from taking work"
+    return [Verdict(STOPPED_BY_HAND, True, "Supervisorctl", message)]
 
 
 def consuming(worker: Worker, seen: Observation) -> bool:

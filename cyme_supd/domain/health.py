@@ -12,16 +12,18 @@ from datetime import datetime
 
 from cyme_supd.domain import plan
 from cyme_supd.domain.conditions import Verdict, ailing, answering, conditions, consuming
+from cyme_supd.domain.doubles import CONFLICT
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.naming import direct_queue
 from cyme_supd.domain.pause import PAUSED, words
 from cyme_supd.domain.plan import is_answering, is_outdated
 from cyme_supd.domain.restarts import CRASH_LOOPING
 from cyme_supd.domain.spec import Worker
-from cyme_supd.domain.status import Condition, Observation, ProcessState, Status
+from cyme_supd.domain.status import Condition, Observation, Process, ProcessState, Status
 
 #: The reason of one whose name is that of a program which is not Cyme's.
 NAME_TAKEN = "NameTaken"
+STARTING = "Starting"
 #: The type of the condition that queues are held back.
 QUARANTINED = "Quarantined"
 #: Intervals without an answer after which a worker counts as silent.
@@ -46,8 +48,8 @@ def status_of(
     at: datetime,
 ) -> Status:
     """What to store of *worker*; *before* is what is stored, *at* the wall clock."""
-    ready = readiness(worker, wanted, seen, patience)
     process = seen.process
+    ready = _recalled(readiness(worker, wanted, seen, patience), process, before)
     is_known = ready.status is True and seen.answer is not None
     verdicts = [
         ready,
@@ -145,7 +147,16 @@ def readiness(worker: Worker, wanted: Launch, seen: Observation, patience: Patie
         return Verdict("Ready", None, "BrokerDown", "its broker does not answer")
     if is_answering(seen):
         return _silence(seen, patience)
-    return Verdict("Ready", False, "Starting", "it has not answered yet")
+    return Verdict("Ready", False, STARTING, "it has not answered yet")
+
+
+def _recalled(ready: Verdict, process: Process | None, before: Status | None) -> Verdict:
+    """A branch that has started anew has heard no answer; the process may have given some."""
+    if ready.reason != STARTING or process is None or before is None:
+        return ready
+    if before.ready is False or before.pid != process.pid:
+        return ready
+    return Verdict("Ready", None, "Asked", "the branch has started anew, and asks it")
 
 
 def _silence(seen: Observation, patience: Patience) -> Verdict:
@@ -165,8 +176,12 @@ def _not_up(worker: Worker, seen: Observation) -> Verdict:
         return Verdict("Ready", False, "Backoff", "it ended soon after its start")
     if worker.instance.is_deleting:
         return Verdict("Ready", False, "Deleting")
+    if worker.instance.move is not None:
+        return Verdict("Ready", False, "Moving", f"to branch {worker.instance.move.to!r}")
     if not worker.instance.is_enabled:
         return Verdict("Ready", False, "Disabled")
+    if seen.care.yields_to is not None:
+        return Verdict("Ready", False, CONFLICT, f"it runs on branch {seen.care.yields_to!r}")
     if seen.care.is_held:
         return Verdict("Ready", False, CRASH_LOOPING, "it is tried again later")
     if state is ProcessState.UNKNOWN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cyme_supd.errors import Invalid
 
@@ -31,6 +31,8 @@ RESERVED_INSTANCES = frozenset({"all", "cyme"})
 
 #: Every instance consumes a queue of its own, which starts with this.
 DIRECT_PREFIX = "dq."
+#: Names in one line of an error or a log.
+MOST_LISTED = 20
 
 
 def check_name(kind: str, name: object) -> str:
@@ -95,6 +97,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if names else ""
+
+
+def listed(names: Sequence[str], most: int = MOST_LISTED) -> str:
+    """*names* in a sentence: no more than so many of them, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shown(value: object) -> str:

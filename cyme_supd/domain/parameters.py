@@ -51,7 +51,7 @@ _SETTING = re.compile(r"[a-z][a-z0-9_]{0,127}", re.ASCII)
 
 _LIMITS = "max_concurrency and min_concurrency"
 #: Flags of ``celery worker`` that Cyme sets, and the parameter to use instead.
-_LONG_FLAGS: Mapping[str, str] = {
+LONG_FLAGS: Mapping[str, str] = {
     "--app": "celery_app",
     "--broker": "broker",
     "--result-backend": "result_backend",
@@ -69,7 +69,7 @@ _LONG_FLAGS: Mapping[str, str] = {
     "--workdir": "directory",
     "--statedb": "none: revoked tasks are kept by the workers themselves",
 }
-_SHORT_FLAGS: Mapping[str, str] = {
+SHORT_FLAGS: Mapping[str, str] = {
     "A": "--app",
     "b": "--broker",
     "n": "--hostname",
@@ -206,8 +206,8 @@ def _refuse_own_flag(name: str, word: str) -> None:
     if word == "--":
         raise Invalid(f"{name}: words after -- reach no option", "use extra_config for settings")
     for flag in _flags(word):
-        if flag in _LONG_FLAGS:
-            raise Invalid(f"{name}: {word[:40]!r} is set by the branch", f"use {_LONG_FLAGS[flag]}")
+        if flag in LONG_FLAGS:
+            raise Invalid(f"{name}: {word[:40]!r} is set by the branch", f"use {LONG_FLAGS[flag]}")
 
 
 def _flags(word: str) -> Iterable[str]:
@@ -216,7 +216,7 @@ def _flags(word: str) -> Iterable[str]:
         yield word.partition("=")[0]
     elif word.startswith("-"):
         for letter in word[1:]:
-            yield _SHORT_FLAGS.get(letter, "")
+            yield SHORT_FLAGS.get(letter, "")
             if letter not in _SWITCHES:
                 return
 

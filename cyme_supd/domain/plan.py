@@ -13,6 +13,8 @@ from typing import Any
 
 from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.launch import Launch, direct_entry
+from cyme_supd.domain.moving import Move, Step
+from cyme_supd.domain.restarts import instead
 from cyme_supd.domain.rollout import base, number_of
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer, Observation, Process, ProcessState, Running
@@ -54,6 +56,10 @@ class Remove(Action):
     """Take the program and its files away."""
 
 
+class Release(Action):
+    """Store that nothing of it is left here: it may run on the branch it moves to."""
+
+
 class Forget(Action):
     """Drop what the store holds of it: the deletion is complete."""
 
@@ -93,6 +99,8 @@ def plan(
     """
     if worker.instance.is_deleting:
         return _deletion(worker, seen)
+    if worker.instance.move is not None:
+        return _departure(worker, worker.instance.move, seen)
     steps: list[Action] = []
     if seen.written != wanted.digest:
         reason = "no launch file" if seen.written is None else "drift in the launch file"
@@ -115,6 +123,18 @@ def _deletion(worker: Worker, seen: Observation) -> tuple[Action, ...]:
     return (Stop(worker.name, "deleted"),)
 
 
+def _departure(worker: Worker, move: Move, seen: Observation) -> tuple[Action, ...]:
+    """Its last actions here. Once it is released it may run elsewhere: there are no more."""
+    if move.step is not Step.STOPPING:
+        return ()
+    why, process = f"it moves to branch {move.to!r}", seen.process
+    if process is None or not (process.state.has_process or _is_retried(process)):
+        return (Remove(worker.name, why), Release(worker.name, why))
+    if process.state is ProcessState.STOPPING:
+        return ()
+    return (Stop(worker.name, why),)
+
+
 def _is_retried(process: Process) -> bool:
     return process.state is ProcessState.BACKOFF
 
@@ -125,11 +145,11 @@ def _run(worker: Worker, wanted: Launch, seen: Observation, is_due: bool) -> tup
         if seen.process and (state.is_up or _is_retried(seen.process)):
             return (Stop(worker.name, "disabled"),)
         return ()
-    if seen.care.is_held:
+    if (why := _why_held(seen)) is not None:
         is_kept = state.is_up or (seen.process is not None and _is_retried(seen.process))
-        return (Stop(worker.name, "it has ended too often"),) if is_kept else ()
+        return (Stop(worker.name, why),) if is_kept else ()
     if state.is_down:
-        return (Start(worker.name, _why_start(seen.process)),)
+        return (Start(worker.name, _why_start(worker, seen)),)
     if seen.care.is_overdue and state.has_process:
         return (Kill(worker.name, f"{_ailment(seen)}, and it does not end"),)
     if not state.is_up or seen.process is None:
@@ -151,6 +171,13 @@ def _run(worker: Worker, wanted: Launch, seen: Observation, is_due: bool) -> tup
         # Told already; this answer is from before.
         return ()
     return (*_limits(worker, seen.answer), *_queues(worker, seen.answer, seen))
+
+
+def _why_held(seen: Observation) -> str | None:
+    """Why one that is enabled is to stay stopped, if so."""
+    if seen.care.yields_to is not None:
+        return f"branch {seen.care.yields_to!r} has an older one of this name"
+    return "it has ended too often" if seen.care.is_held else None
 
 
 def _ailment(seen: Observation) -> str:
@@ -230,9 +257,13 @@ def _queues(worker: Worker, answer: Answer, seen: Observation) -> tuple[Action, 
     return tuple(steps)
 
 
-def _why_start(process: Process | None) -> str:
+def _why_start(worker: Worker, seen: Observation) -> str:
+    process = seen.process
     if process is None:
         return "new"
+    is_by_hand = seen.care.was_stopped_by_hand and not seen.is_asked_to_end
+    if process.state is ProcessState.STOPPED and is_by_hand:
+        return f"somebody stopped it by supervisorctl; {instead(worker)}"
     if process.state is ProcessState.FATAL:
         return "supervisord gave it up"
     if process.state is ProcessState.EXITED:

@@ -12,7 +12,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
+from cyme_supd.domain.catalogue import Entry, Version
+from cyme_supd.domain.claim import Claim
+from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.merging import Merged
+from cyme_supd.domain.moving import Moving
+from cyme_supd.domain.orphans import Inventory, Stray, Waiting
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
@@ -40,6 +46,9 @@ class View(Protocol):
     def instances(self, app: str) -> list[Instance]:
         """All of the app, those being deleted too."""
 
+    def born(self, branch: str) -> dict[str, datetime]:
+        """When each instance of the branch was created, those being deleted too, by name."""
+
     def instance_count(self, branch: str) -> int:
         """How many instances the branch has, without those being deleted."""
 
@@ -60,21 +69,57 @@ class View(Protocol):
     def branch(self, id: str) -> Branch: ...
     def branch_ids(self) -> list[str]: ...
 
+    def is_draining(self, id: str) -> bool:
+        """Whether the branch is to have no new instances."""
+
+    def moving(self, id: str) -> Moving | None:
+        """How far the branch is that was asked to move its instances away."""
+
+    def lease_holder(self, branch: str, now: datetime) -> str | None:
+        """Who alone acts for the branch, where many share the store; ``None`` for nobody.
+
+        *now* counts only where the database has no clock of its own.
+        """
+
+    def receipt(self, token: str) -> bool | None:
+        """Whether the instance was taken that came by this move; ``None`` for a new one."""
+
+    def claim(self, name: str) -> Claim | None:
+        """The claim on a name that was noted here, an old one too."""
+
     def rollouts(self, branch: str | None = None, app: str | None = None) -> list[RolloutStatus]:
         """How far rolling restarts got: of a branch, of an app, or of both."""
 
     def task(self, id: str) -> Task | None:
         """How it ended; ``None`` while it has not, or nobody knows any more."""
 
+    def catalogue_index(self) -> dict[str, Version]:
+        """By key, of every app and queue and of those whose deletion is remembered."""
+
+    def catalogue_digest(self) -> str:
+        """The same where the index is the same; cheap as long as nothing changes."""
+
+    def entries(self, keys: Collection[str]) -> list[Entry]:
+        """Those that are there, tombstones too, in the order of their keys."""
+
+    def next_version(self) -> Version:
+        """The stamp for a change that is executed on several branches, here first."""
+
 
 class Transaction(View, Protocol):
-    """A look that also writes; all of it or none is stored."""
+    """A look that also writes; all of it or none is stored.
+
+    Every app and queue that it adds, edits or removes gets a newer version.
+    """
 
     def add_app(self, app: App) -> None:
         """Raises ``Conflict`` where the name is taken."""
 
     def save_app(self, app: App) -> None: ...
-    def remove_app(self, name: str) -> None: ...
+
+    def remove_app(self, name: str) -> None:
+        """With its queues. Raises ``Conflict`` while it has instances."""
+
     def add_queue(self, queue: Queue) -> None: ...
     def save_queue(self, queue: Queue) -> None: ...
     def remove_queue(self, app: str, name: str) -> None: ...
@@ -83,7 +128,10 @@ class Transaction(View, Protocol):
         """Raises ``Conflict`` where the name is taken."""
 
     def save_instance(self, instance: Instance) -> Instance:
-        """Store the edit under the next generation; the stored one comes back."""
+        """Store the edit under the next generation; the stored one comes back.
+
+        Raises ``Conflict`` while it is being handed over to another branch.
+        """
 
     def touch_instances(self, app: str) -> list[Instance]:
         """Give every instance of the app its next generation: its app changed."""
@@ -96,6 +144,24 @@ class Transaction(View, Protocol):
 
     def save_branch(self, branch: Branch) -> None: ...
 
+    def drain(self, id: str, is_draining: bool) -> None: ...
+    def save_moving(self, id: str, moving: Moving | None) -> None: ...
+
+    def save_receipt(self, token: str, is_taken: bool) -> None:
+        """Kept for good: who asks again, however late, is told the same."""
+
+    def save_claim(self, claim: Claim) -> None:
+        """In the place of the one that was there."""
+
+    def remove_claim(self, name: str) -> None: ...
+    def take_lease(self, branch: str, holder: str, now: datetime, lasts_s: float) -> str:
+        """Have *holder* alone act for the branch from now on, for *lasts_s* seconds.
+
+        Who has the lease comes back: *holder*, unless another's has not run out.
+        *now* counts only where the database has no clock of its own. Raises
+        ``NotFound`` for a branch that is not stored.
+        """
+
     def save_rollout(self, status: RolloutStatus) -> None:
         """Of an app that is gone by now: passed over."""
 
@@ -105,10 +171,27 @@ class Transaction(View, Protocol):
     def remove_tasks(self, before: datetime) -> int:
         """Forget those that ended before then; how many comes back."""
 
+    def merge(self, entries: Iterable[Entry]) -> Merged:
+        """Take what is newer than the catalogue here."""
+
+    def forget_tombstones(self, before: datetime) -> int:
+        """Forget deletions that were made before then; how many comes back."""
+
 
 class Store(Protocol):
     def reading(self) -> AbstractContextManager[View]: ...
-    def writing(self) -> AbstractContextManager[Transaction]: ...
+
+    def writing(self, stamp: Version | None = None) -> AbstractContextManager[Transaction]:
+        """Alone among all who write: what was looked at in it stays true to its end.
+
+        With a *stamp* its changes of the catalogue have that for their version.
+        """
+
+    def recording(self) -> AbstractContextManager[Transaction]:
+        """Store what nobody else decides on: a branch's row, its lease, tasks that ended.
+
+        Nothing else. It waits for nobody who writes, where the database can do that.
+        """
 
     def version(self) -> int:
         """Another number whenever somebody else committed; cheap to ask for."""
@@ -137,16 +220,23 @@ class Programs(Protocol):
         """Take program and section away; one that is not there is no error."""
 
 
-class Launches(Protocol):
-    """The files between a branch and the processes it launches."""
-
-    def write(self, name: str, launch: Launch) -> None: ...
+class Launched(Protocol):
+    """What the files say that lie between a branch and the processes it launches."""
 
     def written(self, name: str) -> str | None:
         """The digest of the launch file on disk."""
 
+    def queues(self, name: str) -> Mapping[str, str]:
+        """By name, the digests of the declarations in the launch file on disk."""
+
     def running(self, name: str, pid: int) -> Running | None:
         """What process *pid* was launched with, if it got that far."""
+
+
+class Launches(Launched, Protocol):
+    """The same files, for the one who writes them."""
+
+    def write(self, name: str, launch: Launch) -> None: ...
 
     def remove(self, name: str) -> None:
         """Raises ``Unavailable`` while a process of that name has not ended."""
@@ -198,10 +288,26 @@ class Hints(Protocol):
 
 
 class WorkerQuestions(Protocol):
-    """What web itself asks of a worker, read only, and waits for."""
+    """What a use-case itself asks of a worker, read only, and waits for."""
 
     def stats(self, worker: Worker, timeout_s: float) -> dict[str, object]:
         """Celery's own; raises ``Unavailable`` when no answer comes in time."""
+
+    def stats_of_all(
+        self, workers: Sequence[Worker], timeout_s: float
+    ) -> Mapping[str, Mapping[str, object]]:
+        """The same of all at one broker, by instance; the silent are left out.
+
+        Raises ``Unavailable`` when the broker does not answer.
+        """
+
+    def active(
+        self, workers: Sequence[Worker], timeout_s: float
+    ) -> Mapping[str, tuple[RunningTask, ...]]:
+        """The tasks they run, likewise."""
+
+    def inventories(self, workers: Sequence[Worker], timeout_s: float) -> Mapping[str, Inventory]:
+        """What they have, by instance, likewise."""
 
 
 class Publisher(Protocol):
@@ -238,6 +344,9 @@ class BrokerQueues(Protocol):
         A queue that is not there yet has nothing in it.
         """
 
+    def waiting(self, broker: str, queues: Sequence[str]) -> Mapping[str, Waiting]:
+        """What waits in each, and stays there; without those that it does not tell of."""
+
     def purge(self, broker: str, queue: str) -> int:
         """Drop the messages that wait in the queue; how many there were.
 
@@ -258,3 +367,13 @@ class Backlogs(Protocol):
 class Logs(Protocol):
     def tail(self, name: str, size: int) -> bytes:
         """The last *size* bytes of a worker's log; empty where there is none."""
+
+
+class Strays(Protocol):
+    """Processes of this host that workers of the branch have left behind."""
+
+    def strays(self) -> list[Stray]:
+        """Those that no program has any more, nor a worker that still runs.
+
+        What a worker has detached from itself is its own as long as it runs.
+        """

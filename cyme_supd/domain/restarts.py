@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from cyme_supd.domain.healing import DEAF, HUNG, MUTE
 from cyme_supd.domain.progress import Trail
+from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Ailment, Care, Condition, Observation, Process, ProcessState
 
 #: Those that a process may be killed for.
@@ -21,6 +22,11 @@ AILMENTS = frozenset({HUNG, DEAF, MUTE})
 #: The condition of one that ends too often, and its reason.
 CRASH_LOOPING = "CrashLooping"
 TOO_OFTEN = "RestartsTooOften"
+
+#: The condition of one that somebody else had supervisord stop, and for how long
+#: it is told: who wonders that it is up again looks only then.
+STOPPED_BY_HAND = "StoppedByHand"
+BY_HAND_S = 600.0
 
 #: Ends in a row, each soon after its start, that supervisord alone deals with.
 FREE_ENDS = 5
@@ -45,6 +51,7 @@ class Record:
     ``looping_since`` (wall clock) it is either held until ``retry_at``
     (``retry_on`` by the wall clock) or ``is_trying``. ``ailing`` is what it was
     asked to end for at ``ended_at``; ``endings`` how often it was in a row.
+    ``by_hand_at`` is when supervisord stopped it last for somebody else.
     """
 
     generation: int = 0
@@ -61,6 +68,7 @@ class Record:
     ended_at: float | None = None
     endings: int = 0
     trail: Trail | None = None
+    by_hand_at: float | None = None
 
 
 def restored(
@@ -97,15 +105,31 @@ def follow(
     wall clock; *chance*, within 0 and 1, makes pauses differ.
     """
     if generation != record.generation:
-        # Another spec: what ended may now stay up.
-        record = replace(
-            record, generation=generation, strikes=0, looping_since=None, retry_at=None
-        )
-        record = replace(record, is_trying=False, endings=0, ended_at=None)
+        record = _with_another_spec(record, generation, seen, at)
     counted = _count(record, seen, settled_s)
     counted = _settle(counted, seen, settled_s)
     has_ended = counted.strikes > record.strikes
     return _loop(counted, seen, has_ended, at, chance)
+
+
+def _with_another_spec(record: Record, generation: int, seen: Observation, at: datetime) -> Record:
+    """What ended may now stay up; one that was given up is tried at once."""
+    is_given_up = _is_given_up(seen)
+    return replace(
+        record,
+        generation=generation,
+        strikes=0,
+        looping_since=at if is_given_up else None,
+        retry_at=None,
+        is_trying=is_given_up,
+        endings=0,
+        ended_at=None,
+        by_hand_at=None,
+    )
+
+
+def _is_given_up(seen: Observation) -> bool:
+    return seen.process is not None and seen.process.state is ProcessState.FATAL
 
 
 def _count(record: Record, seen: Observation, settled_s: float) -> Record:
@@ -113,6 +137,7 @@ def _count(record: Record, seen: Observation, settled_s: float) -> Record:
     if process is None:
         return record
     if process.state in _ASKED:
+        record = _note_hand(record, seen)
         is_gone = process.state is ProcessState.STOPPED
         return replace(record, is_ending=not is_gone, pid=None if is_gone else record.pid)
     is_new = _is_another(record, process)
@@ -133,6 +158,14 @@ def _count(record: Record, seen: Observation, settled_s: float) -> Record:
         ailing=None,
         trail=None,
     )
+
+
+def _note_hand(record: Record, seen: Observation) -> Record:
+    """One that was up when it was seen last is stopped for whoever asked for it."""
+    is_first_look = record.pid is not None and not record.is_ending
+    if not is_first_look or seen.is_asked_to_end:
+        return record
+    return replace(record, by_hand_at=seen.now)
 
 
 def _is_another(record: Record, process: Process) -> bool:
@@ -166,9 +199,8 @@ def _settle(record: Record, seen: Observation, settled_s: float) -> Record:
 def _loop(
     record: Record, seen: Observation, has_ended: bool, at: datetime, chance: float
 ) -> Record:
-    is_given_up = seen.process is not None and seen.process.state is ProcessState.FATAL
     if record.looping_since is None:
-        if record.strikes <= FREE_ENDS and not is_given_up:
+        if record.strikes <= FREE_ENDS and not _is_given_up(seen):
             return record
         record = replace(record, looping_since=at, is_trying=False, retry_at=None)
     if record.is_trying and not has_ended:
@@ -232,4 +264,11 @@ def care(record: Record, seen: Observation, ailment: Ailment | None, stuck: str 
         is_held=is_held,
         retry_at=record.retry_on if is_held else None,
         stuck=stuck,
+        was_stopped_by_hand=record.by_hand_at is not None
+        and seen.now - record.by_hand_at < BY_HAND_S,
     )
+
+
+def instead(worker: Worker) -> str:
+    """What to do instead of stopping it by hand."""
+    return f"supervisorctl cyme disable {worker.name} keeps it stopped"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from cyme_supd.domain.moving import Move
 from cyme_supd.domain.naming import direct_queue, nodename
 from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.rollout import Rollout
@@ -70,7 +71,8 @@ class Instance:
 
     ``generation`` grows with every edit that the reconciler must see;
     ``restarts`` with every restart that was asked for, so that a restart is
-    a wish like any other and survives whoever asked.
+    a wish like any other and survives whoever asked. One with a ``move`` does
+    not run here any more: it is on its way to another branch.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Instance:
     generation: int = 1
     restarts: int = 0
     pause: Pause | None = None
+    move: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)

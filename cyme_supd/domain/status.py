@@ -145,6 +145,8 @@ class Care:
     that now, ``is_overdue`` that it was, and has not ended. ``looping_since``
     is when it began to end too often; ``is_held`` that it is to stay stopped
     for a while, until ``retry_at``. ``stuck`` is a queue that it leaves full.
+    ``was_stopped_by_hand`` is said for a while. ``yields_to`` is a branch
+    that has an older instance of the same name: it runs in place of this one.
     """
 
     ailment: Ailment | None = None
@@ -154,6 +156,8 @@ class Care:
     is_held: bool = False
     retry_at: datetime | None = None
     stuck: str | None = None
+    was_stopped_by_hand: bool = False
+    yields_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,8 @@ class Observation:
     """All that is known about one worker at one moment.
 
     ``now`` and ``commanded_at`` are monotonic: the moment, and when it was
-    last told something over remote control.
+    last told something over remote control. ``is_asked_to_end`` says that the
+    branch itself had supervisord stop it, and has not started it since.
     ``process`` is ``None`` where supervisord has no such program,
     ``stop_timeout_s`` the stop timeout it knows it with, ``None`` where that
     is not known; ``written`` is the digest of the launch file on disk.
@@ -175,6 +180,7 @@ class Observation:
     pulse: Pulse
     now: float
     commanded_at: float | None = None
+    is_asked_to_end: bool = False
     care: Care = Care()
 
     @property

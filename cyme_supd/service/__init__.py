@@ -6,49 +6,80 @@ reconciler, and waits until what was asked for is *observed*.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from cyme_supd.clock import Clock
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.ports import (
     Backends,
     BrokerQueues,
     Hints,
+    Launched,
     Logs,
     Publisher,
     Store,
+    Strays,
     WorkerQuestions,
 )
+from cyme_supd.domain.spec import Worker
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
+from cyme_supd.service.arrivals import Arrivals
 from cyme_supd.service.branches import BranchDetails, Branches
+from cyme_supd.service.catalogue import Catalogue, Pushed
+from cyme_supd.service.claims import Claims
 from cyme_supd.service.consumers import Consumed, Consumers
 from cyme_supd.service.context import Context, ThisBranch
+from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
+from cyme_supd.service.moves import Moves
+from cyme_supd.service.orphans import Orphans
 from cyme_supd.service.pauses import Pauses
+from cyme_supd.service.plans import Plan, Plans
 from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
+from cyme_supd.service.rehearsal import Stage
 from cyme_supd.service.rollouts import Progress, Rollouts
-from cyme_supd.service.tasks import Tasks, TaskView
+from cyme_supd.service.roster import Roster
+from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
 __all__ = [
     "AppDetails",
     "AppReply",
     "Apps",
+    "Arrivals",
     "BranchDetails",
     "Branches",
+    "Catalogue",
     "Consumed",
     "Consumers",
     "Details",
+    "Fleet",
     "Health",
     "HealthCheck",
     "InstanceReply",
     "Instances",
+    "Moves",
+    "NotQueuedHere",
+    "Orphans",
     "Outcome",
     "Pauses",
+    "Plan",
+    "Plans",
     "Progress",
+    "Pushed",
+    "Question",
     "QueueDetails",
     "QueueReply",
     "Queues",
+    "Rehearsal",
+    "Replies",
+    "Reply",
     "Rollouts",
+    "Roster",
     "Service",
     "Stats",
     "TaskView",
@@ -74,12 +105,19 @@ class Service:
         logs: Logs,
         publisher: Publisher,
         backends: Backends,
+        launched: Launched,
+        launch_of: Callable[[Worker], Launch],
+        strays: Strays,
+        mailbox: Mailbox,
+        presence: Presence,
         clock: Clock,
         here: ThisBranch,
         max_waits: int = 16,
     ) -> None:
         self._waits = Waits(store, logs, clock, here, max_waits)
-        context = Context(
+        self.catalogue = Catalogue(store, hints, clock)
+        self.fleet = Fleet(mailbox, presence, store, self.catalogue, here)
+        self._context = context = Context(
             store=store,
             hints=hints,
             questions=questions,
@@ -87,21 +125,64 @@ class Service:
             logs=logs,
             publisher=publisher,
             backends=backends,
+            launched=launched,
+            launch_of=launch_of,
+            strays=strays,
+            mailbox=mailbox,
+            presence=presence,
+            fleet=self.fleet,
+            claims=Claims(self.fleet, mailbox, store, clock),
             clock=clock,
             here=here,
             waits=self._waits,
         )
         self.here = here
+        self.claims = context.claims
         self.apps = Apps(context)
         self.instances = Instances(context)
         self.queues = Queues(context)
         self.consumers = Consumers(context)
         self.pauses = Pauses(context)
         self.rollouts = Rollouts(context)
+        self.plans = Plans(context)
+        self.orphans = Orphans(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
+        self.arrivals = Arrivals(context)
+        self.moves = Moves(context, self.arrivals)
+        self.roster = Roster(context)
         self.health = HealthCheck(context)
 
     def stop(self) -> None:
         """End every wait with ``Unavailable``: the process is about to go."""
         self._waits.stop()
+
+    def rehearsal(self) -> Rehearsal:
+        """The same use-cases on a stage, where nothing that is changed is stored."""
+        own = self._context
+        stage = Stage(own.store, own.broker_queues, own.here.id)
+        service = Service(
+            store=stage.store,
+            hints=stage.hints,
+            questions=own.questions,
+            broker_queues=stage.broker_queues,
+            logs=own.logs,
+            publisher=stage.publisher,
+            backends=own.backends,
+            launched=own.launched,
+            launch_of=own.launch_of,
+            strays=own.strays,
+            mailbox=own.mailbox,
+            presence=stage.presence,
+            clock=own.clock,
+            here=own.here,
+        )
+        return Rehearsal(service, lambda act: self.plans.of(stage.draft(act)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """``plan`` has somebody change something by ``service``, and says what would come of it."""
+
+    service: Service
+    plan: Callable[[Callable[[], object]], Plan]

@@ -8,17 +8,16 @@ from typing import Any
 
 from cyme_supd.domain import pause
 from cyme_supd.domain.broker import Broker, parse_broker
-from cyme_supd.domain.naming import check_app_name, check_name
+from cyme_supd.domain.naming import check_app_name, check_name, listed
 from cyme_supd.domain.parameters import app_changes, check_limits
 from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.domain.spec import DEFAULT_POOL, App, Instance
 from cyme_supd.errors import Conflict, CymeError, NotFound
 from cyme_supd.service.context import Context
+from cyme_supd.service.goals import Goal, gone, ready, stopped
 from cyme_supd.service.looking import check_alive
 from cyme_supd.service.observed import assemble, broker_key, needs_new_process
-from cyme_supd.service.waiting import CONVERGED, Goal, Outcome, gone, ready, stopped
-
-SHOWN_NAMES = 20
+from cyme_supd.service.waiting import CONVERGED, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ class Apps:
         instances = tx.instances(app.name)
         if instances and not is_forced:
             raise Conflict(
-                f"app {app.name!r} has instances: {_listed([one.name for one in instances])}",
+                f"app {app.name!r} has instances: {listed([one.name for one in instances])}",
                 "delete them first, or add force=1 to stop and remove them too",
             )
         marked = [
@@ -197,8 +196,3 @@ def _check_pools(app: App, instances: Sequence[Instance]) -> None:
             check_limits(pool, one.max_concurrency, one.min_concurrency)
         except CymeError as exc:
             raise type(exc)(f"instance {one.name}: {exc.message}", exc.hint) from None
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -12,9 +12,10 @@ from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.domain.spec import Instance, Queue
 from cyme_supd.domain.status import Status
 from cyme_supd.service.context import Context
+from cyme_supd.service.goals import Goal, consuming, not_consuming
 from cyme_supd.service.looking import check_alive, details, instance_of
 from cyme_supd.service.observed import assemble, broker_key
-from cyme_supd.service.waiting import CONVERGED, Goal, Outcome, consuming, not_consuming
+from cyme_supd.service.waiting import CONVERGED, Outcome
 
 
 @dataclass(frozen=True, slots=True)

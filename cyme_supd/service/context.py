@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.ports import (
     Backends,
     BrokerQueues,
     Hints,
+    Launched,
     Logs,
     Publisher,
     Store,
+    Strays,
     WorkerQuestions,
 )
+from cyme_supd.domain.spec import Worker
+from cyme_supd.service.claims import Claims
+from cyme_supd.service.fleet import Fleet
 from cyme_supd.service.observed import ThisBranch
 from cyme_supd.service.waiting import Waits
 
@@ -22,7 +30,7 @@ __all__ = ["Context", "ThisBranch"]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The ports, the branch, and the waits that its requests share."""
+    """The ports, the branch, how it launches workers, and the waits its requests share."""
 
     store: Store
     hints: Hints
@@ -31,6 +39,13 @@ class Context:
     logs: Logs
     publisher: Publisher
     backends: Backends
+    launched: Launched
+    launch_of: Callable[[Worker], Launch]
+    strays: Strays
+    mailbox: Mailbox
+    presence: Presence
+    fleet: Fleet
+    claims: Claims
     clock: Clock
     here: ThisBranch
     waits: Waits

@@ -34,11 +34,13 @@ class HealthCheck:
         branch ill; the one for apps that name none does.
         """
         try:
-            branch = self._branch()
+            branch, holder = self._stored()
         except CymeError as exc:
             return Health(False, {"store": {"ok": False, "reason": exc.message}})
         parts = {"store": {"ok": True}, "reconciler": self._reconciler(branch)}
         health = branch.health if branch else {}
+        if self._context.here.is_shared:
+            parts["lease"] = self._lease(holder)
         parts["supervisord"] = dict(health.get("supervisord") or {"ok": None})
         parts["threads"] = _threads(health.get("threads") or {})
         brokers: Mapping[str, Any] = health.get("brokers") or {}
@@ -48,12 +50,24 @@ class HealthCheck:
         parts["brokers"] = {"all": [dict(one) for one in brokers.values()]}
         return Health(is_ok, parts)
 
-    def _branch(self) -> Branch | None:
+    def _stored(self) -> tuple[Branch | None, str | None]:
+        """The branch's row, and who has the lease on it."""
+        id, now = self._context.here.id, self._context.clock.now()
         with self._context.store.reading() as view:
             try:
-                return view.branch(self._context.here.id)
+                return view.branch(id), view.lease_holder(id, now)
             except NotFound:
-                return None
+                return None, None
+
+    def _lease(self, holder: str | None) -> dict[str, Any]:
+        """All else in the row is of who has it, which may be another on another host."""
+        here = self._context.here
+        if holder == here.holder:
+            return {"ok": True}
+        if holder is None:
+            return {"ok": False, "reason": f"nobody acts for branch {here.id!r} at the moment"}
+        reason = f"held back: {holder} acts for branch {here.id!r}; two that run need two ids"
+        return {"ok": False, "reason": reason}
 
     def _reconciler(self, branch: Branch | None) -> dict[str, Any]:
         now = self._context.clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from cyme_supd.domain.spec import DEFAULT_POOL, App, Instance
 from cyme_supd.domain.status import Status
 from cyme_supd.errors import Conflict, CymeError, Invalid, NotFound, Unavailable
 from cyme_supd.service.context import Context
+from cyme_supd.service.goals import Goal, gone, ready, scaled, stopped
 from cyme_supd.service.looking import (
     Details,
     branch_or_none,
@@ -25,17 +26,7 @@ from cyme_supd.service.looking import (
     instance_of,
 )
 from cyme_supd.service.observed import assemble, broker_key, needs_new_process, why_down
-from cyme_supd.service.waiting import (
-    CONVERGED,
-    STORED,
-    Goal,
-    NameTaken,
-    Outcome,
-    gone,
-    ready,
-    scaled,
-    stopped,
-)
+from cyme_supd.service.waiting import CONVERGED, STORED, NameTaken, Outcome
 
 #: Two requests that create one name this close together were made at once:
 #: the later one is no edit of what the earlier one made.
@@ -59,6 +50,19 @@ class Stats:
 
     stats: Mapping[str, object]
     details: Details
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """What was stored; the ``reply`` is there where nothing is waited for."""
+
+    goal: Goal
+    is_new: bool = False
+    reply: InstanceReply | None = None
+
+
+def _is_free(_tx: Transaction) -> None:
+    """A name that was not there before, or that nobody else can have."""
 
 
 class Instances:
@@ -107,37 +111,54 @@ class Instances:
         deleted, or was created otherwise at the same moment.
         """
         check_name("app", app)
-        name = str(uuid.uuid4()) if name is None else check_instance_name(name)
+        wanted = str(uuid.uuid4()) if name is None else check_instance_name(name)
         changes = instance_changes(given)
-        was_there = self._is_there(name)
-        reply: InstanceReply | None = None
+        was_there = self._is_there(wanted)
+        with ExitStack() as stack:
+            if name is not None and not was_there:
+                # Outside of the transaction, which others wait for: it asks all branches.
+                check = stack.enter_context(self._context.claims.held(wanted))
+            else:
+                check = _is_free
+            put = self._put(app, wanted, changes, given.get("branch"), was_there, check)
+        self._context.hints.send()
+        if put.reply is not None:
+            return put.reply
+        try:
+            outcome = self._wait(put.goal, timeout_s)
+        except NameTaken:
+            if put.is_new:
+                with suppress(CymeError):
+                    self.delete(app, wanted, is_forced=False, timeout_s=timeout_s)
+            raise
+        return InstanceReply(self.get(app, wanted), outcome, is_new=put.is_new)
+
+    def _put(
+        self,
+        app: str,
+        name: str,
+        changes: Mapping[str, Any],
+        branch: str | None,
+        was_there: bool,
+        check: Callable[[Transaction], None],
+    ) -> _Put:
         with self._context.store.writing() as tx:
             owner = tx.app(app)
             check_alive(owner)
             stored = _instance_or_none(tx, name)
             if stored is None:
-                self._check_branch(given.get("branch"))
-                instance = self._create(tx, owner, name, changes)
-            else:
-                instance = stored
-                _check_owner(stored, app)
-                check_alive(stored)
-                if was_there and not self._is_newborn(tx, stored):
-                    reply = self._edit(tx, owner, stored, changes, given.get("branch"))
-                else:
-                    _check_same(stored, changes)
-        self._context.hints.send()
-        if reply is not None:
-            return reply
-        goal = ready(instance, self._broker_key(instance, owner))
-        try:
-            outcome = self._wait(goal, timeout_s)
-        except NameTaken:
-            if stored is None:
-                with suppress(CymeError):
-                    self.delete(app, name, is_forced=False, timeout_s=timeout_s)
-            raise
-        return InstanceReply(self.get(app, name), outcome, is_new=stored is None)
+                check(tx)
+                self._check_branch(branch)
+                made = self._create(tx, owner, name, changes)
+                return _Put(ready(made, self._broker_key(made, owner)), is_new=True)
+            _check_owner(stored, app)
+            check_alive(stored)
+            _check_stays(stored, branch)
+            goal = ready(stored, self._broker_key(stored, owner))
+            if was_there and not self._is_newborn(tx, stored):
+                return _Put(goal, reply=self._edit(tx, owner, stored, changes))
+            _check_same(stored, changes)
+            return _Put(goal)
 
     def _create(
         self, tx: Transaction, owner: App, name: str, changes: Mapping[str, Any]
@@ -160,12 +181,7 @@ class Instances:
         owner: App,
         stored: Instance,
         changes: Mapping[str, Any],
-        branch: str | None,
     ) -> InstanceReply:
-        if branch and branch != stored.branch:
-            raise Conflict(
-                f"{stored.name} is on branch {stored.branch!r}", "delete it and create it there"
-            )
         edited = replace(stored, **changes)
         restarting: tuple[str, ...] = ()
         if edited != stored:
@@ -302,6 +318,13 @@ def _check_owner(instance: Instance, app: str) -> None:
         raise Conflict(
             f"the name {instance.name!r} is taken by an instance of app {instance.app!r}",
             "names of instances are unique across apps",
+        )
+
+
+def _check_stays(stored: Instance, branch: str | None) -> None:
+    if branch and branch != stored.branch:
+        raise Conflict(
+            f"{stored.name} is on branch {stored.branch!r}", "delete it and create it there"
         )
 
 

@@ -24,6 +24,8 @@ class ThisBranch:
     an app may name a user; ``sup_interval`` is in seconds. ``targets`` are
     the URLs that may be queued, ``task_key`` proves the ids of their tasks,
     which are known for ``results_expire_s`` after they have ended.
+    ``is_shared`` says whether all branches have one store; ``holder`` is
+    then who has the lease on the branch's row while it acts.
     """
 
     id: str
@@ -33,6 +35,8 @@ class ThisBranch:
     targets: Policy = field(default_factory=Policy)
     task_key: bytes = b""
     results_expire_s: float = 86400.0
+    is_shared: bool = False
+    holder: str = ""
 
 
 def is_fresh(branch: Branch | None, now: datetime) -> bool:

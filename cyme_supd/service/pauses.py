@@ -11,9 +11,10 @@ from cyme_supd.domain.pause import Pause, requested, said, standing
 from cyme_supd.domain.ports import Transaction
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.service.context import Context
+from cyme_supd.service.goals import paused, resumed
 from cyme_supd.service.looking import check_alive, instance_of
 from cyme_supd.service.observed import assemble, broker_key
-from cyme_supd.service.waiting import CONVERGED, Outcome, paused, resumed
+from cyme_supd.service.waiting import CONVERGED, Outcome
 
 
 @dataclass(frozen=True, slots=True)

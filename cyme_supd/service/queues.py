@@ -16,9 +16,10 @@ from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, NotFound, Unavailable
 from cyme_supd.service.brokers import broker_of_queue, consumers_of
 from cyme_supd.service.context import Context
+from cyme_supd.service.goals import Goal, let_go
 from cyme_supd.service.looking import branch_or_none, check_alive
 from cyme_supd.service.observed import assemble, broker_key, is_known_down
-from cyme_supd.service.waiting import CONVERGED, Goal, Outcome, let_go
+from cyme_supd.service.waiting import CONVERGED, Outcome
 
 #: A count that was expected may have moved by one part in so many.
 MOVED = 10

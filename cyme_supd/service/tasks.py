@@ -36,6 +36,10 @@ BACKEND_POLL_S = 0.2
 _RANDOM_BYTES = 5
 
 
+class NotQueuedHere(NotFound):
+    """Another branch may have queued it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskView:
     """How far a task is; ``result`` and ``error`` are ``None`` until it has ended."""
@@ -143,16 +147,23 @@ class Tasks:
     def _declared(self, view: View, app: str, name: str) -> Queue:
         if not name.startswith(DIRECT_PREFIX):
             return view.queue(app, name)
-        # An instance's own queue is declared by its being there.
-        instance = instance_of(view, app, name.removeprefix(DIRECT_PREFIX))
-        check_alive(instance)
-        return Queue(app=app, name=name, created_at=instance.created_at, **defaults(name))
+        # An instance's own queue is declared by its being there, or on another branch.
+        instance = name.removeprefix(DIRECT_PREFIX)
+        try:
+            here = instance_of(view, app, instance)
+        except NotFound:
+            there = self._context.fleet.find(instance)
+            if there is None or there.app != app:
+                raise
+            return Queue(app=app, name=name, created_at=self._context.clock.now(), **defaults(name))
+        check_alive(here)
+        return Queue(app=app, name=name, created_at=here.created_at, **defaults(name))
 
     # Asking
 
     def get(self, app: str, id: str) -> TaskView:
-        """Raises ``NotFound`` for an id that was never given, or so long ago
-        that nobody knows any more."""
+        """Raises ``NotQueuedHere`` for an id that this branch never gave, and
+        ``NotFound`` for one so old that nobody knows any more."""
         check_name("app", app)
         with self._context.store.reading() as view:
             owner = view.app(app)
@@ -204,7 +215,7 @@ class Tasks:
         here = self._context.here
         at = given_at(here.task_key, app, id)
         if at is None:
-            raise NotFound(f"no task {id[:60]!r} was queued here for app {app!r}")
+            raise NotQueuedHere(f"no task {id[:60]!r} was queued here for app {app!r}")
         if self._context.clock.now() - at > timedelta(seconds=here.results_expire_s):
             raise NotFound(
                 f"it is not known any more how task {id} ended",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.doubles import CONFLICT
 from cyme_supd.domain.health import NAME_TAKEN, QUARANTINED
-from cyme_supd.domain.pause import PAUSED
 from cyme_supd.domain.ports import Logs, Store, View
-from cyme_supd.domain.spec import Instance
-from cyme_supd.domain.status import Branch, ProcessState, Status
+from cyme_supd.domain.status import Branch
 from cyme_supd.errors import Conflict, NotFound, SpawnFailed, Timeout, Unavailable
+from cyme_supd.service.goals import Goal, Seen
 from cyme_supd.service.looking import branch_or_none
-from cyme_supd.service.observed import ThisBranch, why_down
+from cyme_supd.service.observed import STALE_AFTER, ThisBranch, is_fresh, why_down
 
 POLL_S = 0.02
 #: A failed start must last this long: right after an edit the state that is
@@ -25,57 +25,9 @@ FAILING_S = 0.3
 LOG_TAIL = 4096
 LOG_LINES = 20
 
-_FAILING = (ProcessState.BACKOFF, ProcessState.FATAL)
-
 
 class NameTaken(Conflict):
     """The host has a program of that name which is not Cyme's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One instance as the store has it; both ``None`` once it is gone."""
-
-    instance: Instance | None
-    status: Status | None
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What a request waits for: *is_met* on an observation for *generation* or later.
-
-    ``wish`` completes "w1 is not ..."; ``broker`` is the key of the broker
-    its worker needs; ``is_start`` says that a failed start ends the wait,
-    ``is_release`` that the end of the instance is as good; ``queue`` names
-    the one whose refusal by the broker ends the wait.
-    """
-
-    name: str
-    generation: int
-    broker: str
-    wish: str
-    is_met: Callable[[Status], bool]
-    is_start: bool = False
-    is_removal: bool = False
-    is_release: bool = False
-    queue: str = ""
-
-    def holds(self, seen: Seen) -> bool:
-        if self.is_removal:
-            return seen.instance is None
-        if self.is_release and (seen.instance is None or seen.instance.is_deleting):
-            return True
-        status = seen.status
-        return status is not None and status.generation >= self.generation and self.is_met(status)
-
-    def is_failing(self, seen: Seen) -> bool:
-        status = seen.status
-        return (
-            self.is_start
-            and status is not None
-            and status.generation >= self.generation
-            and status.state in _FAILING
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +54,19 @@ class Waits:
         self._clock = clock
         self._here = here
         self._slots = threading.BoundedSemaphore(limit)
+        self._begun_at = clock.now()
         self.is_stopping = False
 
     def stop(self) -> None:
         # A plain flag: this runs in a signal's handler, where a lock may
         # already be held by the code that was interrupted.
         self.is_stopping = True
+
+    def may_be_starting(self, branch: Branch | None) -> bool:
+        """Whether *branch* may be about to look for the first time: so young is its web."""
+        now = self._clock.now()
+        age_s = (now - self._begun_at).total_seconds()
+        return age_s <= STALE_AFTER * self._here.sup_interval and not is_fresh(branch, now)
 
     def check_stopping(self) -> None:
         """Raise ``Unavailable`` once the process is about to end."""
@@ -149,7 +108,7 @@ class _Wait:
         self._timeout_s = timeout_s
         self._failing_since: dict[str, float] = {}
         self._seen: dict[str, Seen] = {}
-        self._branch: Branch | None = None
+        self._branches: dict[str, Branch | None] = {}
 
     def run(self) -> Outcome:
         deadline = self._clock.monotonic() + self._timeout_s
@@ -172,7 +131,13 @@ class _Wait:
     def _look(self) -> None:
         with self._store.reading() as view:
             self._seen = {goal.name: _seen(view, goal.name) for goal in self._goals}
-            self._branch = branch_or_none(view, self._waits._here.id)
+            ids = {self._branch_of(goal) for goal in self._goals}
+            self._branches = {id: branch_or_none(view, id) for id in ids}
+
+    def _branch_of(self, goal: Goal) -> str:
+        """With one store for all it need not be this one."""
+        instance = self._seen[goal.name].instance
+        return instance.branch if instance else self._waits._here.id
 
     def _judge(self) -> Outcome | None:
         open_goals = [goal for goal in self._goals if not goal.holds(self._seen[goal.name])]
@@ -183,9 +148,20 @@ class _Wait:
             self._check_taken(goal)
             self._check_quarantined(goal)
             self._check_failing(goal)
-        keys = {goal.broker for goal in open_goals}
-        reason = why_down(self._branch, keys, self._clock.now())
+        reason = self._why_down(open_goals)
         return Outcome(False, reason) if reason else None
+
+    def _why_down(self, goals: Sequence[Goal]) -> str:
+        keys: dict[str, set[str]] = {}
+        for goal in goals:
+            keys.setdefault(self._branch_of(goal), set()).add(goal.broker)
+        now = self._clock.now()
+        reasons = (
+            why_down(branch, keys[id], now)
+            for id in keys
+            if not self._waits.may_be_starting(branch := self._branches[id])
+        )
+        return next((reason for reason in reasons if reason), "")
 
     def _check_gone(self, goal: Goal) -> None:
         instance = self._seen[goal.name].instance
@@ -199,6 +175,8 @@ class _Wait:
         for condition in status.conditions:
             if condition.reason == NAME_TAKEN:
                 raise NameTaken(condition.message, "choose another name")
+            if condition.type == CONFLICT:
+                raise Conflict(f"{goal.name} does not run here: {condition.message}")
 
     def _check_quarantined(self, goal: Goal) -> None:
         seen = self._seen[goal.name]
@@ -238,108 +216,6 @@ class _Wait:
             f"{_progress(self._seen[first.name], first.generation)}{others}",
             "what was asked is stored and goes on converging",
         )
-
-
-def ready(instance: Instance, broker: str) -> Goal:
-    """Its process runs what the edit asked for, and answers."""
-    return Goal(instance.name, instance.generation, broker, "ready", _is_ready, is_start=True)
-
-
-def stopped(instance: Instance, broker: str) -> Goal:
-    return Goal(instance.name, instance.generation, broker, "stopped", _is_stopped)
-
-
-def gone(instance: Instance, broker: str) -> Goal:
-    return Goal(instance.name, instance.generation, broker, "gone", _never, is_removal=True)
-
-
-def scaled(instance: Instance, broker: str) -> Goal:
-    limits = (instance.max_concurrency, instance.min_concurrency)
-
-    def has_limits(status: Status) -> bool:
-        return status.autoscale == limits
-
-    return Goal(instance.name, instance.generation, broker, "scaled", has_limits, is_start=True)
-
-
-def consuming(instance: Instance, broker: str, queue: str) -> Goal:
-    def has_queue(status: Status) -> bool:
-        return status.ready is True and queue in (status.queues or ())
-
-    return Goal(
-        instance.name,
-        instance.generation,
-        broker,
-        f"consuming from {queue!r}",
-        has_queue,
-        is_start=True,
-        queue=queue,
-    )
-
-
-def paused(instance: Instance, broker: str) -> Goal:
-    """Seen to have let go of what it should leave alone, or without a process."""
-
-    def has_let_go(status: Status) -> bool:
-        return not _has_process(status) or any(
-            condition.type == PAUSED and condition.status is True for condition in status.conditions
-        )
-
-    return Goal(instance.name, instance.generation, broker, "paused", has_let_go, is_release=True)
-
-
-def resumed(instance: Instance, broker: str) -> Goal:
-    """Seen to consume again from what its broker lets it, or without a process."""
-
-    def has_resumed(status: Status) -> bool:
-        types = {condition.type for condition in status.conditions}
-        is_back = status.consuming is True or QUARANTINED in types
-        return not _has_process(status) or (is_back and PAUSED not in types)
-
-    return Goal(instance.name, instance.generation, broker, "resumed", has_resumed, is_release=True)
-
-
-def not_consuming(instance: Instance, broker: str, queue: str) -> Goal:
-    """Seen without *queue*, or without a process; silence is no proof."""
-
-    def lacks_queue(status: Status) -> bool:
-        return _lacks(status, queue) or (status.ready is False and not _has_process(status))
-
-    return _release(instance, broker, queue, lacks_queue)
-
-
-def let_go(instance: Instance, broker: str, queue: str) -> Goal:
-    """Seen without *queue*, if it runs and answers at all."""
-
-    def lacks_queue(status: Status) -> bool:
-        return _lacks(status, queue) or status.ready is not True
-
-    return _release(instance, broker, queue, lacks_queue)
-
-
-def _release(instance: Instance, broker: str, queue: str, is_met: Callable[[Status], bool]) -> Goal:
-    wish = f"without the queue {queue!r}"
-    return Goal(instance.name, instance.generation, broker, wish, is_met, is_release=True)
-
-
-def _lacks(status: Status, queue: str) -> bool:
-    return status.ready is True and status.queues is not None and queue not in status.queues
-
-
-def _has_process(status: Status) -> bool:
-    return status.state is not None and status.state.has_process
-
-
-def _is_ready(status: Status) -> bool:
-    return status.ready is True and status.pid is not None
-
-
-def _is_stopped(status: Status) -> bool:
-    return status.state is None or status.state.is_down
-
-
-def _never(status: Status) -> bool:
-    return False
 
 
 def _seen(view: View, name: str) -> Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
@@ -52,6 +53,12 @@ def of_instances(connection: Connection, matching: ColumnElement[bool]) -> dict[
     return {row.name: _app(row) for row in rows}
 
 
+def named(connection: Connection, names: Collection[str]) -> list[App]:
+    """Those of them that are there."""
+    rows = connection.execute(_SELECT.where(m.app.c.name.in_(names)))
+    return [_app(row) for row in rows]
+
+
 def require(connection: Connection, name: str) -> None:
     """Raise ``NotFound`` where there is no such app."""
     if not _exists(connection, name):
@@ -73,6 +80,16 @@ def save(connection: Connection, app: App) -> None:
         brokers.release(connection, before)
 
 
+def put(connection: Connection, app: App) -> None:
+    """Store it as it is, ``created_at`` too, whether or not it is there."""
+    if not _exists(connection, app.name):
+        add(connection, app)
+        return
+    save(connection, app)
+    made = update(m.app).where(m.app.c.name == app.name)
+    connection.execute(made.values(created_at=app.created_at))
+
+
 def remove(connection: Connection, name: str) -> None:
     before = _broker_id(connection, name)
     theirs = select(m.instance.c.name).where(m.instance.c.app == name)
@@ -84,12 +101,11 @@ def remove(connection: Connection, name: str) -> None:
     brokers.release(connection, before)
 
 
-def finish(connection: Connection, name: str) -> None:
-    """Remove the app if it is being deleted and its last instance is gone."""
+def is_finished(connection: Connection, name: str) -> bool:
+    """Whether the app is being deleted, and its last instance is gone."""
     is_waiting = select(m.app.c.name).where(m.app.c.name == name, m.app.c.is_deleting)
     theirs = select(m.instance.c.name).where(m.instance.c.app == name)
-    if connection.scalar(is_waiting) and connection.scalar(theirs.limit(1)) is None:
-        remove(connection, name)
+    return bool(connection.scalar(is_waiting)) and connection.scalar(theirs.limit(1)) is None
 
 
 def not_found(name: str) -> NotFound:

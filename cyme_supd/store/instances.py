@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
+from cyme_supd.domain.moving import Move, check_edit, is_handed
 from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.spec import Instance
 from cyme_supd.errors import Conflict, NotFound
@@ -28,6 +30,8 @@ _EDITABLE = (
     "hung_timeout_s",
     "restarts",
 )
+#: Names in one statement.
+BATCH = 500
 #: What every edit does that the reconciler must see.
 NEXT_GENERATION = {"generation": m.instance.c.generation + 1, "is_pending": True}
 _INTERNAL = ("broker_id", "is_pending")
@@ -65,6 +69,12 @@ def matching(connection: Connection, condition: ColumnElement[bool]) -> list[Ins
         consumes[instance].append(queue)
     wanted = _SELECT.where(condition).order_by(m.instance.c.name)
     return [_instance(row, consumes.get(row.name, ())) for row in connection.execute(wanted)]
+
+
+def born(connection: Connection, branch: str) -> dict[str, datetime]:
+    columns = (m.instance.c.name, m.instance.c.created_at, m.instance.c.move)
+    rows = connection.execute(select(*columns).where(is_of_branch(branch)))
+    return {row.name: row.created_at for row in rows if not is_handed(_move(row.move))}
 
 
 def count(connection: Connection, branch: str) -> int:
@@ -112,6 +122,7 @@ def save(connection: Connection, instance: Instance) -> Instance:
     Raises ``Conflict`` where another edit came first.
     """
     stored = get(connection, instance.name)
+    check_edit(stored, instance)
     before = _broker_id(connection, instance.name)
     values = _values(connection, instance)
     saved = connection.execute(
@@ -137,12 +148,19 @@ def touch(connection: Connection, app: str) -> list[Instance]:
     return matching(connection, is_of_app(app))
 
 
-def remove(connection: Connection, name: str) -> None:
+def touch_named(connection: Connection, names: Sequence[str]) -> None:
+    for start in range(0, len(names), BATCH):
+        theirs = is_one_of(names[start : start + BATCH])
+        connection.execute(update(m.instance).where(theirs).values(NEXT_GENERATION))
+
+
+def remove(connection: Connection, name: str) -> str:
+    """The name of the app that it was of comes back."""
     before = _broker_id(connection, name)
     app = connection.scalar(select(m.instance.c.app).where(is_named(name)))
     connection.execute(delete(m.instance).where(is_named(name)))
     brokers.release(connection, before)
-    apps.finish(connection, str(app))
+    return str(app)
 
 
 def not_found(name: str) -> NotFound:
@@ -161,6 +179,7 @@ def _values(connection: Connection, instance: Instance) -> dict[str, Any]:
     values["arguments"] = list(instance.arguments)
     values["broker_id"] = brokers.refer(connection, instance.broker)
     values["pause"] = instance.pause and instance.pause.as_dict()
+    values["move"] = instance.move and instance.move.as_dict()
     return values
 
 
@@ -186,5 +205,10 @@ def _instance(row: Row[Any], consumes: Sequence[str]) -> Instance:
     values = row._asdict()
     values["arguments"] = tuple(row.arguments)
     values["pause"] = row.pause and Pause.from_dict(row.pause)
+    values["move"] = _move(row.move)
     values["queues"] = tuple(consumes)
     return Instance(**values)
+
+
+def _move(stored: Mapping[str, Any] | None) -> Move | None:
+    return None if stored is None else Move.from_dict(stored)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     true,
 )
 from sqlalchemy.dialects import mysql
@@ -45,7 +47,7 @@ metadata = MetaData(
 class Instant(TypeDecorator[datetime]):
     """A moment: stored as UTC without an offset, given back aware, to the microsecond."""
 
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -60,12 +62,11 @@ class Instant(TypeDecorator[datetime]):
 
 
 def name_type() -> Any:
-    """A name: compared and ordered by code point, whatever the database's language."""
-    return (
-        String(128)
-        .with_variant(String(128, collation="C"), "postgresql")
-        .with_variant(String(128, collation="utf8mb4_bin"), "mysql", "mariadb")
-    )
+    """A name: compared and ordered by code point, whatever the database's language.
+
+    So is all text on MariaDB and MySQL, where it is the table that says so.
+    """
+    return String(128).with_variant(String(128, collation="C"), "postgresql")
 
 
 def _name_is_whole(column: str = "name") -> CheckConstraint:
@@ -120,6 +121,32 @@ queue = Table(
     CheckConstraint("length(name) BETWEEN 1 AND 255", name="name_length"),
 )
 
+#: What the catalogue knows of every app and queue, and of those that were deleted.
+entry = Table(
+    "entry",
+    metadata,
+    # Not references: what was deleted has an entry, too.
+    Column("app", name_type(), primary_key=True),
+    # Empty for the app itself.
+    Column("queue", name_type(), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("origin", name_type(), nullable=False),
+    Column("digest", String(64), nullable=False),
+    # Of a tombstone.
+    Column("deleted_at", Instant, index=True),
+)
+
+#: One row, with the id 1, as soon as an entry has changed.
+catalogue = Table(
+    "catalogue",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # The highest number of a version that was ever seen here.
+    Column("highest", BigInteger, nullable=False),
+    # How often entries have changed.
+    Column("changes", BigInteger, nullable=False),
+)
+
 instance = Table(
     "instance",
     metadata,
@@ -142,6 +169,7 @@ instance = Table(
     Column("generation", Integer, nullable=False),
     Column("restarts", Integer, nullable=False),
     Column("pause", JSON(none_as_null=True)),
+    Column("move", JSON(none_as_null=True)),
     # Whether its generation is ahead of its status': to be found by an index,
     # however many have nothing to be looked at for.
     Column("is_pending", Boolean, nullable=False, server_default=true()),
@@ -201,8 +229,26 @@ task = Table(
     Column("app", name_type(), nullable=False),
     Column("state", String(16), nullable=False),
     Column("result", JSON(none_as_null=True)),
-    Column("error", Text),
+    Column("error", Text().with_variant(mysql.MEDIUMTEXT(), "mysql")),
     Column("finished_at", Instant, nullable=False, index=True),
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("name", name_type(), primary_key=True),
+    Column("branch", name_type(), nullable=False),
+    Column("draw", String(32), nullable=False),
+    Column("claimed_at", Instant, nullable=False),
+    Column("is_lost", Boolean, nullable=False),
+)
+
+#: What became of every instance that another branch has handed over, by its move.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("token", String(32), primary_key=True),
+    Column("is_taken", Boolean, nullable=False),
 )
 
 branch = Table(
@@ -219,5 +265,20 @@ branch = Table(
     Column("started_at", Instant, nullable=False),
     Column("observed_at", Instant),
     Column("health", JSON, nullable=False),
+    # Asked for by somebody, where all else in the row is what the branch says.
+    Column("is_draining", Boolean, nullable=False, server_default=false()),
+    # How far it is that moves its instances away: by its own word, once asked for.
+    Column("moving", JSON(none_as_null=True)),
+    # Who alone may act for it, and how long, where others have the database, too.
+    Column("lease_holder", Text),
+    Column("lease_until", Instant),
     _name_is_whole("id"),
+)
+
+#: A row for all who write to a server, and some for those who record: see servers.py.
+turn = Table(
+    "turn",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
 )

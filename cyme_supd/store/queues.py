@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     delete,
     insert,
     select,
+    tuple_,
     update,
 )
 
@@ -36,17 +38,29 @@ def get(connection: Connection, app: str, name: str) -> Queue:
     return _queue(row)
 
 
+def named(connection: Connection, names: Collection[tuple[str, str]]) -> list[Queue]:
+    """Those of them that are there; each is an app and a name."""
+    theirs = tuple_(m.queue.c.app, m.queue.c.name).in_(names)
+    return [_queue(row) for row in connection.execute(select(m.queue).where(theirs))]
+
+
 def of_instances(
     connection: Connection, matching: ColumnElement[bool]
 ) -> dict[tuple[str, str], Queue]:
     """What the instances *matching* consume from, by app and name."""
     consumed = m.instance_queue
-    rows = connection.execute(
-        select(m.queue)
+    # The keys alone are made distinct: PostgreSQL cannot compare two of JSON.
+    theirs = (
+        select(consumed.c.app, consumed.c.queue)
         .distinct()
-        .join(consumed, and_(consumed.c.app == m.queue.c.app, consumed.c.queue == m.queue.c.name))
         .join(m.instance, m.instance.c.name == consumed.c.instance)
         .where(matching)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(m.queue).join(
+            theirs, and_(theirs.c.app == m.queue.c.app, theirs.c.queue == m.queue.c.name)
+        )
     )
     return {(row.app, row.name): _queue(row) for row in rows}
 
@@ -71,6 +85,14 @@ def save(connection: Connection, queue: Queue) -> None:
     if stored.rowcount == 0:
         raise not_found(queue.app, queue.name)
     _touch_consumers(connection, queue.app, queue.name)
+
+
+def put(connection: Connection, queue: Queue) -> None:
+    """Store it as it is, ``created_at`` too, whether or not it is there; nobody is touched."""
+    values = {**_values(queue), "created_at": queue.created_at}
+    known = connection.execute(update(m.queue).where(_is(queue.app, queue.name)).values(**values))
+    if known.rowcount == 0:
+        connection.execute(insert(m.queue).values(app=queue.app, name=queue.name, **values))
 
 
 def remove(connection: Connection, app: str, name: str) -> None:

@@ -11,22 +11,34 @@ from cyme_supd.errors import Invalid, Unavailable
 from cyme_supd.store.engine import connected
 
 #: Every revision under migrations/versions, the first one first.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0008", "0009", "0010", "0011")
 COMMAND = "cyme-branch"
 
-_VERSION = table("alembic_version", column("version_num", String))
+#: The table that says so.
+ALEMBIC = "alembic_version"
+_VERSION = table(ALEMBIC, column("version_num", String))
 
 
 def check_schema(engine: Engine) -> None:
     """Raise ``Unavailable`` where the schema is older, ``Invalid`` where it is newer."""
-    with connected(engine) as connection:
-        found = revision(connection)
-    refuse_newer(found)
+    found = _found(engine)
     if found != REVISIONS[-1]:
         raise Unavailable(
             f"the database has the schema {found or 'of none yet'}, not {REVISIONS[-1]}",
-            f"start {COMMAND} on it: it migrates its own database",
+            f"start {COMMAND} on it: it migrates the database",
         )
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether there is nothing to migrate; raises ``Invalid`` where the schema is newer."""
+    return _found(engine) == REVISIONS[-1]
+
+
+def _found(engine: Engine) -> str | None:
+    with connected(engine) as connection:
+        found = revision(connection)
+    refuse_newer(found)
+    return found
 
 
 def revision(connection: Connection) -> str | None:

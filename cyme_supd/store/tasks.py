@@ -16,6 +16,9 @@ _BATCH = 500
 
 
 def get(connection: Connection, id: str) -> Task | None:
+    if "\0" in id:
+        # PostgreSQL has no such text, and refuses to be asked for it.
+        return None
     row = connection.execute(select(m.task).where(m.task.c.id == id)).first()
     return None if row is None else _task(row)
 

@@ -35,7 +35,8 @@ class Tree:
     ``programs`` are those of :data:`TREE_PROGRAMS` it runs, ``descriptors``
     is how many files it may have open (see :func:`descriptors_for`),
     ``loglevel`` is Cyme's, ``logfile`` where everything is logged
-    (``branch.log`` in the root).
+    (``branch.log`` in the root); one that ``is_detached`` has no terminal to
+    show it on, too. ``pidfile`` is ``branch.pid`` in the root.
     """
 
     root: Path
@@ -44,6 +45,8 @@ class Tree:
     loglevel: str = "INFO"
     descriptors: int = 2000
     logfile: str | None = None
+    pidfile: str | None = None
+    is_detached: bool = False
     python: str = sys.executable
 
 
@@ -76,7 +79,8 @@ def render_supervisord_conf(tree: Tree) -> str:
         loglevel=_LOGLEVELS.get(tree.loglevel.upper(), "error"),
         logfile=tree.logfile or paths.log,
         # A log of one's own is instead of what shows in the foreground.
-        silent=tree.logfile is not None,
+        silent=tree.logfile is not None or tree.is_detached,
+        pidfile=tree.pidfile or paths.pidfile,
         user="root" if os.geteuid() == 0 else "",
         minfds=tree.descriptors,
         programs=tree.programs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.status import Running
 from cyme_supd.errors import Unavailable
@@ -26,6 +28,11 @@ class MemoryLaunches:
     def written(self, name: str) -> str | None:
         launch = self._written.get(name)
         return launch.digest if launch else None
+
+    def queues(self, name: str) -> Mapping[str, str]:
+        launch = self._written.get(name)
+        entries = launch.boot["queues"] if launch else []
+        return {entry["name"]: entry["digest"] for entry in entries}
 
     def running(self, name: str, pid: int) -> Running | None:
         known = self._running.get(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Flask
 
 from cyme_supd.service import Service
 from cyme_supd.web import (
@@ -14,20 +16,29 @@ from cyme_supd.web import (
     instances,
     journal,
     meta,
+    orphans,
     params,
     paths,
     pauses,
+    plans,
     queues,
+    rehearsals,
     rollouts,
+    scopes,
     tasks,
 )
+from cyme_supd.web.limiting import Limiting
 from cyme_supd.web.queueing import Queueing
+from cyme_supd.web.routing import Router
 from cyme_supd.web.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def create_app(settings: Settings, service: Service) -> Flask:
     """The whole interface over *service*; nothing is opened or started."""
-    app = Flask("cyme_supd.web", static_folder=None, template_folder=None)
+    app = Router("cyme_supd.web", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = params.MAX_BODY + 1
@@ -36,18 +47,31 @@ def create_app(settings: Settings, service: Service) -> Flask:
     guards = guard.Guard(settings)
     guard.install(app, guards)
     errors.install(app)
-    for noun in (
-        meta.blueprint(service),
-        branches.blueprint(service),
-        apps.blueprint(service),
-        instances.blueprint(service),
-        queues.blueprint(service),
-        consumers.blueprint(service),
-        pauses.blueprint(service),
-        rollouts.blueprint(service),
-        tasks.blueprint(service),
-    ):
+    for noun in _nouns(service):
         app.register_blueprint(noun)
-    queueing = Queueing(app.wsgi_app, guards, service, settings.branch)
-    app.wsgi_app = paths.with_whole_segments(queueing)  # type: ignore[method-assign, assignment]
+    rehearsals.install(app, service, _nouns)
+    scopes.install(app, service.fleet)
+    wsgi: WSGIApplication = Queueing(app.wsgi_app, guards, service, settings.branch)
+    if settings.api_rate:
+        wsgi = Limiting(wsgi, guards, settings)
+    app.wsgi_app = paths.with_whole_segments(wsgi)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _nouns(service: Service) -> list[Blueprint]:
+    return [
+        noun.blueprint(service)
+        for noun in (
+            meta,
+            branches,
+            apps,
+            instances,
+            queues,
+            consumers,
+            pauses,
+            rollouts,
+            plans,
+            orphans,
+            tasks,
+        )
+    ]

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 
 from cyme_supd.service import Outcome, Service
-from cyme_supd.web import journal, wire
+from cyme_supd.web import gathering, journal, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import PUT_POST, Routes
-from cyme_supd.web.schemas import AppEdit, Deletion, Page, Shown, Waiting
+from cyme_supd.web.schemas import AppEdit, Change, Deletion, Page, Shown
+from cyme_supd.web.scopes import HERE, All, Entry, Everyone, Removal
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -40,20 +41,20 @@ def blueprint(service: Service) -> Blueprint:
         return _settled(app, outcome, nowait)
 
     def switch(act: Callable[[str, float | None], Outcome]) -> Callable[..., Response]:
-        @takes(Waiting)
-        def switched(app: str, nowait: bool, sent: Waiting) -> Response:
+        @takes(Change)
+        def switched(app: str, nowait: bool, sent: Change) -> Response:
             outcome = act(app, None if nowait else sent.timeout_s)
             return _settled(app, outcome, nowait)
 
         return switched
 
     routes = Routes(noun, "/")
-    routes.reading("", names)
-    routes.reading("<app>/", get)
-    routes.acting("<app>/", put, PUT_POST)
-    routes.acting("<app>/", delete, ("DELETE",))
-    routes.acting("<app>/start/", switch(apps.start), ("POST",))
-    routes.acting("<app>/stop/", switch(apps.stop), ("POST",))
+    routes.reading("", names, HERE)
+    routes.reading("<app>/", get, Everyone(gathering.app))
+    routes.acting("<app>/", put, PUT_POST, Entry())
+    routes.acting("<app>/", delete, ("DELETE",), Removal())
+    routes.acting("<app>/start/", switch(apps.start), ("POST",), All())
+    routes.acting("<app>/stop/", switch(apps.stop), ("POST",), All())
     routes.only_synchronous()
     return noun
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from cyme_supd.errors import Invalid
 from cyme_supd.service import Service
-from cyme_supd.web import wire
+from cyme_supd.web import journal, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import Routes
-from cyme_supd.web.schemas import Nothing, Page
+from cyme_supd.web.schemas import Change, Draining, Nothing, Page
+from cyme_supd.web.scopes import HERE, OneBranch
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -23,8 +25,27 @@ def blueprint(service: Service) -> Blueprint:
     def get(id: str, sent: Nothing) -> Response:
         return wire.answer(wire.branch(branches.get(id)))
 
+    @takes(Draining)
+    def drain(id: str, nowait: bool, sent: Draining) -> Response:
+        if sent.move and sent.dry_run:
+            raise Invalid(
+                "dry_run: where instances would go is decided one by one",
+                "GET /branches/<id>/ says how many it has; leave move out",
+            )
+        found = branches.drain(id, True, has_to_move=bool(sent.move))
+        journal.about(id)
+        return wire.answer(wire.branch(found))
+
+    @takes(Change)
+    def undrain(id: str, nowait: bool, sent: Change) -> Response:
+        found = branches.drain(id, False)
+        journal.about(id)
+        return wire.answer(wire.branch(found))
+
     routes = Routes(noun, "/branches/")
-    routes.reading("", names)
-    routes.reading("<id>/", get)
+    routes.reading("", names, HERE)
+    routes.reading("<id>/", get, HERE)
+    routes.acting("<id>/drain/", drain, ("POST",), OneBranch())
+    routes.acting("<id>/undrain/", undrain, ("POST",), OneBranch())
     routes.only_synchronous()
     return noun

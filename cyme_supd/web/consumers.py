@@ -9,7 +9,8 @@ from cyme_supd.web import journal, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.paths import queue_name
 from cyme_supd.web.routing import PUT_POST, Routes
-from cyme_supd.web.schemas import Shown, Waiting
+from cyme_supd.web.schemas import Change, Shown
+from cyme_supd.web.scopes import Owner
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -21,22 +22,22 @@ def blueprint(service: Service) -> Blueprint:
         found = consumers.list(app, name)
         return wire.answer(wire.consumed(found, wire.shows_secrets(sent)))
 
-    @takes(Waiting)
-    def add(app: str, name: str, queue: str, nowait: bool, sent: Waiting) -> Response:
+    @takes(Change)
+    def add(app: str, name: str, queue: str, nowait: bool, sent: Change) -> Response:
         wanted = queue_name(queue)
         outcome, is_new = consumers.add(app, name, wanted, None if nowait else sent.timeout_s)
         journal.about(name)
         return wire.changed(wanted, outcome, nowait, 201 if is_new else 200)
 
-    @takes(Waiting)
-    def delete(app: str, name: str, queue: str, nowait: bool, sent: Waiting) -> Response:
+    @takes(Change)
+    def delete(app: str, name: str, queue: str, nowait: bool, sent: Change) -> Response:
         unwanted = queue_name(queue)
         outcome = consumers.delete(app, name, unwanted, None if nowait else sent.timeout_s)
         journal.about(name)
         return wire.changed(unwanted, outcome, nowait)
 
     routes = Routes(noun, "/<app>/instances/", "/<app>/instance/")
-    routes.reading("<name>/queues/", consumed)
-    routes.acting("<name>/queues/<queue>/", add, PUT_POST)
-    routes.acting("<name>/queues/<queue>/", delete, ("DELETE",))
+    routes.reading("<name>/queues/", consumed, Owner())
+    routes.acting("<name>/queues/<queue>/", add, PUT_POST, Owner())
+    routes.acting("<name>/queues/<queue>/", delete, ("DELETE",), Owner())
     return noun

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 
 from cyme_supd.errors import Forbidden
-from cyme_supd.web.paths import TARGET
+from cyme_supd.web.paths import FORWARDED, TARGET
 from cyme_supd.web.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Guard:
 
     def check(self, environ: WSGIEnvironment) -> None:
         """Raise ``Forbidden`` for one that must not be answered."""
+        if FORWARDED in environ:
+            # Another branch has let it in.
+            return
         self._check_host(environ)
         # To queue a URL is a change, whatever the verb that it is asked with.
         is_url = TARGET in environ

@@ -12,6 +12,7 @@ from cyme_supd.web.params import takes
 from cyme_supd.web.routing import PUT_POST, Routes
 from cyme_supd.web.schemas import (
     DEFAULT_LOG_BYTES,
+    Change,
     Deletion,
     InstanceEdit,
     Limits,
@@ -20,8 +21,8 @@ from cyme_supd.web.schemas import (
     Page,
     Shown,
     StatsQuery,
-    Waiting,
 )
+from cyme_supd.web.scopes import Names, NewInstance, Owner
 
 Act = Callable[[str, str, float | None], Outcome]
 
@@ -64,11 +65,11 @@ def _add_reading(routes: Routes, service: Service) -> None:
         spec = instances.get(app, name).instance
         return wire.answer({"max": spec.max_concurrency, "min": spec.min_concurrency})
 
-    routes.reading("", names)
-    routes.reading("<name>/", get)
-    routes.reading("<name>/stats/", stats)
-    routes.reading("<name>/log/", log)
-    routes.reading("<name>/autoscale/", limits)
+    routes.reading("", names, Names())
+    routes.reading("<name>/", get, Owner())
+    routes.reading("<name>/stats/", stats, Owner())
+    routes.reading("<name>/log/", log, Owner(on_host=True))
+    routes.reading("<name>/autoscale/", limits, Owner())
 
 
 def _add_editing(routes: Routes, service: Service) -> None:
@@ -90,9 +91,9 @@ def _add_editing(routes: Routes, service: Service) -> None:
         limits = {"max": spec.max_concurrency, "min": spec.min_concurrency}
         return wire.settled(limits, reply.outcome)
 
-    routes.acting("", put, PUT_POST)
-    routes.acting("<name>/", put, PUT_POST)
-    routes.acting("<name>/autoscale/", scale, ("POST",))
+    routes.acting("", put, PUT_POST, NewInstance())
+    routes.acting("<name>/", put, PUT_POST, NewInstance())
+    routes.acting("<name>/autoscale/", scale, ("POST",), Owner())
 
 
 def _put_answer(reply: InstanceReply, nowait: bool, secrets: bool) -> Response:
@@ -108,8 +109,8 @@ def _add_acting(routes: Routes, service: Service) -> None:
     instances = service.instances
 
     def post(act: Act) -> Callable[..., Response]:
-        @takes(Waiting)
-        def acted(app: str, name: str, nowait: bool, sent: Waiting) -> Response:
+        @takes(Change)
+        def acted(app: str, name: str, nowait: bool, sent: Change) -> Response:
             outcome = act(app, name, None if nowait else sent.timeout_s)
             return _settled(name, outcome, nowait)
 
@@ -125,8 +126,8 @@ def _add_acting(routes: Routes, service: Service) -> None:
         ("disable", instances.disable),
         ("restart", instances.restart),
     ):
-        routes.acting(f"<name>/{word}/", post(act), ("POST",))
-    routes.acting("<name>/", delete, ("DELETE",))
+        routes.acting(f"<name>/{word}/", post(act), ("POST",), Owner())
+    routes.acting("<name>/", delete, ("DELETE",), Owner())
 
 
 def _add_deletion_anywhere(routes: Routes, service: Service) -> None:
@@ -138,7 +139,7 @@ def _add_deletion_anywhere(routes: Routes, service: Service) -> None:
         outcome = service.instances.delete(None, name, bool(sent.force), timeout_s)
         return _settled(name, outcome, nowait)
 
-    routes.acting("<name>/", delete, ("DELETE",))
+    routes.acting("<name>/", delete, ("DELETE",), Owner())
     routes.only_synchronous()
 
 

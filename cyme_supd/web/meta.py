@@ -9,6 +9,7 @@ from cyme_supd.web import wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import Routes
 from cyme_supd.web.schemas import Nothing
+from cyme_supd.web.scopes import HERE
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -23,6 +24,6 @@ def blueprint(service: Service) -> Blueprint:
         return wire.health(service.health.check(), is_known_caller="role" in g)
 
     routes = Routes(noun, "/")
-    routes.reading("ping/", ping)
-    routes.reading("health/", health)
+    routes.reading("ping/", ping, HERE)
+    routes.reading("health/", health, HERE)
     return noun

@@ -50,6 +50,7 @@ def takes(model: type[Params]) -> Callable[[View], View]:
             return view(*args, sent=read(model), **kwargs)
 
         reading.params = model  # type: ignore[attr-defined]
+        reading.bare = view  # type: ignore[attr-defined]
         return reading  # type: ignore[return-value]
 
     return decorate

@@ -12,6 +12,8 @@ from cyme_supd.errors import Invalid
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+#: In the environment of a request that another branch has sent.
+FORWARDED = "cyme.is_forwarded"
 #: In the environment of a request to queue a URL: that URL, as it was sent.
 TARGET = "cyme.target"
 
@@ -19,6 +21,15 @@ _KEPT = {"%25": "%", "%2F": "/", "%21": "!"}
 _URL_ROUTE = re.compile(r"(/[^/?]+/queue/(?:!/)?+)([^/?]+)/([^?].*)", re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _PLAIN = "/:@!$&'()*+,;=~-._[]"
+
+
+#: Path and query of a request as they were sent.
+_RAW = "cyme.raw_uri"
+
+
+def raw_uri(environ: WSGIEnvironment) -> str:
+    """Path and query of a request as they were sent."""
+    return str(environ[_RAW])
 
 
 def with_whole_segments(wsgi: WSGIApplication) -> WSGIApplication:
@@ -33,27 +44,28 @@ def with_whole_segments(wsgi: WSGIApplication) -> WSGIApplication:
         path = environ.get("PATH_INFO", "")
         # Not one that a client sent as a header would be called.
         environ.pop(TARGET, None)
-        if "/queue/" in path:
-            _take_target(environ)
-        elif "/queues/" in path:
+        environ[_RAW] = _raw_uri(environ)
+        has_target = "/queue/" in path and _take_target(environ)
+        if not has_target and ("/queues/" in path or "/queue/" in path):
             environ["PATH_INFO"] = "/".join(_segment(part) for part in _parts(environ))
         return wsgi(environ, start_response)
 
     return call
 
 
-def _take_target(environ: WSGIEnvironment) -> None:
-    """Put the URL that the path ends in beside it, and a dash in its place.
+def _take_target(environ: WSGIEnvironment) -> bool:
+    """Put the URL that the path ends in, if it does, beside it, and a dash in its place.
 
     It is taken from the request line: decoded, its own escapes would be lost,
     and where its query begins.
     """
     found = _URL_ROUTE.fullmatch(_raw_uri(environ))
     if found is None:
-        return
+        return False
     collection, queue, target = found.groups()
     environ[TARGET] = _whole(target)
     environ["PATH_INFO"] = f"{_decoded(collection)}{_segment((queue, _decoded(queue)))}/-"
+    return True
 
 
 def _raw_uri(environ: WSGIEnvironment) -> str:

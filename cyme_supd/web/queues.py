@@ -11,6 +11,7 @@ from cyme_supd.web.params import takes
 from cyme_supd.web.paths import queue_name
 from cyme_supd.web.routing import PUT_POST, Routes
 from cyme_supd.web.schemas import Page, Purge, QueueDeletion, QueueEdit, Shown
+from cyme_supd.web.scopes import HERE, Entry, Removal
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -45,12 +46,12 @@ def blueprint(service: Service) -> Blueprint:
         return wire.answer({"purged": queues.purge(app, queue_name(queue), sent.expect)})
 
     routes = Routes(noun, "/<app>/queues/")
-    routes.reading("", names)
-    routes.reading("<queue>/", get)
-    routes.acting("<queue>/", put, PUT_POST)
-    routes.acting("<queue>/", delete, ("DELETE",))
-    routes.acting("<queue>/purge/", purge, ("POST",))
-    routes.acting("", _refuse_all, ("DELETE",))
+    routes.reading("", names, HERE)
+    routes.reading("<queue>/", get, HERE)
+    routes.acting("<queue>/", put, PUT_POST, Entry("queue"))
+    routes.acting("<queue>/", delete, ("DELETE",), Removal("queue"))
+    routes.acting("<queue>/purge/", purge, ("POST",), HERE)
+    routes.acting("", _refuse_all, ("DELETE",), HERE)
     routes.only_synchronous()
     return noun
 

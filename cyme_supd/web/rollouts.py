@@ -7,10 +7,11 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 
 from cyme_supd.service import Progress, Service
-from cyme_supd.web import journal, wire
+from cyme_supd.web import gathering, journal, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import Routes
-from cyme_supd.web.schemas import Nothing, Restart, Waiting
+from cyme_supd.web.schemas import Change, Nothing, Restart
+from cyme_supd.web.scopes import Everyone, Rolling
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -26,17 +27,17 @@ def blueprint(service: Service) -> Blueprint:
         return _stored(app, rollouts.start(app, sent.max_unavailable))
 
     def edit(act: Callable[[str], Progress]) -> Callable[..., Response]:
-        @takes(Waiting)
-        def edited(app: str, nowait: bool, sent: Waiting) -> Response:
+        @takes(Change)
+        def edited(app: str, nowait: bool, sent: Change) -> Response:
             return _stored(app, act(app))
 
         return edited
 
     routes = Routes(noun, "/")
-    routes.reading("<app>/restart/", get)
-    routes.acting("<app>/restart/", start, ("POST",))
-    routes.acting("<app>/restart/resume/", edit(rollouts.resume), ("POST",))
-    routes.acting("<app>/restart/abort/", edit(rollouts.abort), ("POST",))
+    routes.reading("<app>/restart/", get, Everyone(gathering.rollout))
+    routes.acting("<app>/restart/", start, ("POST",), Rolling(begins=True))
+    routes.acting("<app>/restart/resume/", edit(rollouts.resume), ("POST",), Rolling())
+    routes.acting("<app>/restart/abort/", edit(rollouts.abort), ("POST",), Rolling())
     return noun
 
 

@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Flask
+from werkzeug.routing import Rule
 
 from cyme_supd.errors import Unimplemented
+from cyme_supd.web.scopes import Scope
 
 View = Callable[..., Any]
 PUT_POST = ("PUT", "POST")
+
+
+class _Matched(Rule):
+    """Nobody builds a URL from an endpoint here: what would, werkzeug compiles for
+    each rule, and that is most of what an app costs to make."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        return _not_built
+
+
+class Router(Flask):
+    """An app that only finds who answers a path."""
+
+    url_rule_class = _Matched
 
 
 class Routes:
@@ -18,17 +34,20 @@ class Routes:
 
     Collections are the prefixes a noun is found under. ``acting`` routes
     exist under ``<collection>!/`` too; their views are told by ``nowait``.
+    The *scope* says whose a route is; one of any branch by itself has none.
     """
 
     def __init__(self, blueprint: Blueprint, *collections: str) -> None:
         self._blueprint = blueprint
         self._collections = collections
 
-    def reading(self, rest: str, view: View) -> None:
+    def reading(self, rest: str, view: View, scope: Scope | None) -> None:
+        view.scope = scope  # type: ignore[attr-defined]
         for collection in self._collections:
             self._add(collection + rest, view, ("GET",))
 
-    def acting(self, rest: str, view: View, methods: Sequence[str]) -> None:
+    def acting(self, rest: str, view: View, methods: Sequence[str], scope: Scope | None) -> None:
+        view.scope = scope  # type: ignore[attr-defined]
         for collection in self._collections:
             self._add(collection + rest, view, methods, nowait=False)
             self._add(collection + "!/" + rest, view, methods, nowait=True)
@@ -48,3 +67,7 @@ class Routes:
 
 def _refuse(**path: str) -> Any:
     raise Unimplemented("reading has no asynchronous form", "leave out the !/")
+
+
+def _not_built(*_: Any, **__: Any) -> tuple[str, str]:
+    raise NotImplementedError("no URL is built from an endpoint")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from cyme_supd.domain.placement import check_placement
 from cyme_supd.errors import Invalid
 from cyme_supd.web.params import Params
 
@@ -44,7 +45,18 @@ class Waiting(Params):
         return DEFAULT_TIMEOUT_S if self.timeout is None else self.timeout
 
 
-class Edit(Waiting, Shown):
+class Change(Waiting):
+    """What every change takes: ``dry_run`` has it planned and not made."""
+
+    # Not a Flag: left empty it would make the change that somebody wanted to look at.
+    dry_run: bool = False
+
+    def said(self) -> set[str]:
+        """Names of what was sent about the thing itself."""
+        return self.model_fields_set - {"timeout", "secrets", "dry_run"}
+
+
+class Edit(Change, Shown):
     """What apps and instances have in common."""
 
     broker: Text = None
@@ -56,11 +68,7 @@ class Edit(Waiting, Shown):
 
     def given(self) -> dict[str, Any]:
         """What was sent of the object itself; empty ones as ``None``."""
-        return {
-            name: getattr(self, name)
-            for name in self.model_fields_set
-            if name not in ("timeout", "secrets")
-        }
+        return {name: getattr(self, name) for name in self.said()}
 
 
 class AppEdit(Edit):
@@ -92,44 +100,50 @@ class InstanceEdit(Edit):
     min_concurrency: Whole = None
     queues: Words = None
     branch: Text = None
+    placement: Text = None
+
+    def given(self) -> dict[str, Any]:
+        # Where it goes was settled by whoever has got the request first.
+        check_placement(self.placement)
+        return {name: value for name, value in super().given().items() if name != "placement"}
 
 
-class QueueEdit(Waiting, Shown):
+class QueueEdit(Change, Shown):
     exchange: Text = None
     exchange_type: Text = None
     routing_key: Text = None
     options: Table = None
 
     def given(self) -> dict[str, Any]:
-        return {
-            name: getattr(self, name)
-            for name in self.model_fields_set
-            if name not in ("timeout", "secrets")
-        }
+        return {name: getattr(self, name) for name in self.said()}
 
 
-class PauseEdit(Waiting):
+class PauseEdit(Change):
     reason: Text = None
     until: str | float | None = None
 
 
-class Restart(Waiting):
+class Restart(Change):
     max_unavailable: Whole = Field(default=None, ge=1, le=1000)
 
 
-class Purge(Waiting):
+class Draining(Change):
+    move: Flag = None
+
+
+class Purge(Change):
     expect: Whole = Field(default=None, ge=0)
 
 
-class QueueDeletion(Waiting):
+class QueueDeletion(Change):
     purge: Flag = None
 
 
-class Deletion(Waiting):
+class Deletion(Change):
     force: Flag = None
 
 
-class Limits(Waiting):
+class Limits(Change):
     max: Whole = None
     min: Whole = None
 

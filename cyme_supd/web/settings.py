@@ -12,7 +12,8 @@ class Settings:
     """``host`` and ``port`` are what it listens on; ``server_names`` are further
     names it answers to; ``cors_origins`` the sites that may call it.
 
-    ``processes`` times ``threads`` requests are served at a time.
+    ``processes`` times ``threads`` requests are served at a time. ``api_rate``
+    is how many one client may make a second; 0 is any number.
     """
 
     branch: str
@@ -22,6 +23,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     processes: int = 2
     threads: int = 32
+    api_rate: int = 0
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -31,6 +33,7 @@ class Settings:
             port=config.port,
             server_names=config.server_names,
             cors_origins=config.cors_origins,
+            api_rate=config.api_rate,
         )
 
     @property

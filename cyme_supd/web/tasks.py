@@ -16,6 +16,7 @@ from cyme_supd.web.paths import queue_name
 from cyme_supd.web.queueing import read_data
 from cyme_supd.web.routing import Routes
 from cyme_supd.web.schemas import Nothing, Waiting
+from cyme_supd.web.scopes import Someone
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -70,9 +71,9 @@ def _add_asking(noun: Blueprint, service: Service) -> None:
         return _shown(tasks.wait(app, id, sent.timeout_s))
 
     routes = Routes(noun, "/<app>/query/")
-    routes.reading("<id>/state/", state)
-    routes.reading("<id>/result/", result)
-    routes.reading("<id>/wait/", wait)
+    routes.reading("<id>/state/", state, Someone())
+    routes.reading("<id>/result/", result, Someone())
+    routes.reading("<id>/wait/", wait, Someone())
     routes.only_synchronous()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode
 
@@ -12,6 +13,8 @@ from flask import Response, g, request
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.broker import MASK, parse_broker
+from cyme_supd.domain.foresight import RunningTask, Step
+from cyme_supd.domain.orphans import Orphans, Stray
 from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Condition
@@ -22,6 +25,7 @@ from cyme_supd.service import (
     Details,
     Health,
     Outcome,
+    Plan,
     Progress,
     QueueDetails,
     Stats,
@@ -73,10 +77,14 @@ def accepted(name: str) -> Response:
 def page(names: Callable[[str, int | None], Sequence[str]], sent: Page) -> Response:
     """A bare list of names, with a link to the rest where there is one."""
     limit = sent.limit
-    found = list(names(sent.after or "", None if limit is None else limit + 1))
+    return page_of(list(names(sent.after or "", None if limit is None else limit + 1)), limit)
+
+
+def page_of(found: Sequence[str], limit: int | None, has_more: bool = False) -> Response:
+    """The first *limit* of what was *found*, of which there may be more elsewhere."""
     response = answer(found[:limit])
-    if limit is not None and len(found) > limit:
-        query = urlencode({"limit": limit, "after": found[limit - 1]})
+    if limit is not None and found and (has_more or len(found) > limit):
+        query = urlencode({"limit": limit, "after": found[:limit][-1]})
         response.headers["Link"] = f'<{quote(request.path)}?{query}>; rel="next"'
     return response
 
@@ -199,6 +207,8 @@ def branch(details: BranchDetails) -> dict[str, Any]:
         "logfile": row.logfile,
         "version": row.version,
         "is_live": details.is_live,
+        "is_draining": details.is_draining,
+        "moving": dict(details.moving) if details.moving is not None else None,
         "last_seen": isoformat(row.observed_at) if row.observed_at else None,
         "instances": details.instances,
         "load_average": details.host.get("load_average"),
@@ -222,9 +232,63 @@ def rollout(found: Progress) -> dict[str, Any]:
     }
 
 
+def plan(found: Plan) -> dict[str, Any]:
+    """What would be done; ``purged`` only where messages would be dropped."""
+    running, silent = found.census.running, found.census.silent
+    purged = {} if found.purged is None else {"purged": found.purged}
+    return {
+        "actions": [_step(step) for step in found.steps],
+        "restarting": list(found.restarting),
+        "stopping": list(found.stopping),
+        "turns": [list(names) for names in found.turns],
+        "tasks": {"count": len(running), "running": [_running_task(one) for one in running]},
+        "unknown": [{"instance": name, "reason": why} for name, why in sorted(silent.items())],
+        "waits_for": found.waits_for or None,
+        "observed_at": isoformat(found.observed_at) if found.observed_at else None,
+        **purged,
+    }
+
+
+def orphans(found: Orphans) -> dict[str, Any]:
+    return {
+        "queues": [asdict(each) for each in found.queues],
+        "consumers": [asdict(each) for each in found.consumers],
+        "tasks": [asdict(each) for each in found.tasks],
+        "processes": [_stray(each) for each in found.processes],
+        "unknown": [asdict(each) for each in found.unknown],
+    }
+
+
+def _stray(one: Stray) -> dict[str, Any]:
+    return {
+        "pid": one.pid,
+        "instance": one.instance,
+        "command": masked(one.command),
+        "since": isoformat(one.since),
+        "has_worker": one.has_worker,
+    }
+
+
 def health(found: Health, is_known_caller: bool) -> Response:
     parts = found.parts if is_known_caller else {}
     return answer({"ok": found.is_ok, **parts}, 200 if found.is_ok else 503)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    queues = {"queues": list(step.queues)} if step.queues else {}
+    limits = dict(zip(("max", "min"), step.limits, strict=True)) if step.limits else {}
+    words = {"instance": step.instance, "action": step.action, "reason": step.reason}
+    return {**words, **queues, **limits}
+
+
+def _running_task(task: RunningTask) -> dict[str, Any]:
+    at = task.started_at
+    return {
+        "instance": task.instance,
+        "id": task.id,
+        "name": task.name,
+        "started_at": isoformat(at) if at else None,
+    }
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

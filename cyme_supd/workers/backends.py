@@ -11,8 +11,8 @@ from celery.backends.base import Backend
 from celery.exceptions import ImproperlyConfigured
 from kombu.exceptions import ContentDisallowed, DecodeError
 
+from cyme_supd.brokers.connections import CONNECT_TIMEOUT_S, IO_TIMEOUT_S
 from cyme_supd.errors import Invalid, Unavailable
-from cyme_supd.workers.pidbox import CONNECT_TIMEOUT_S, IO_TIMEOUT_S
 
 #: Backends that are kept open; beyond that the oldest is opened anew.
 _MOST = 32

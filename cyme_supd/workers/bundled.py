@@ -14,7 +14,7 @@ from typing import Any
 
 from celery import Celery, Task, bootsteps
 from celery.exceptions import Reject
-from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.tasks import Tasks
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.target import Policy
@@ -29,13 +29,18 @@ from cyme_supd.workers.reports import Reports
 class PutAgain(bootsteps.StartStopStep):  # type: ignore[misc]
     """What the server gave to this worker's predecessor, which was dead already, comes back."""
 
-    requires = (Connection,)
+    # The worker knows its queues then; it takes nothing before all has started.
+    requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        names = list(consumer.app.amqp.queues.consume_from)
+        # One that is paused now was not when the predecessor took from it.
+        names = {*consumer.app.amqp.queues.consume_from, *BOOT_QUEUES}
         with consumer.app.connection_for_read() as connection:
-            taking.put_again(connection, names)
+            taking.put_again(connection, sorted(names))
 
+
+BOOT = json.loads(os.environ.get("CYME_BOOT", "{}"))
+BOOT_QUEUES = frozenset(entry["name"] for entry in BOOT.get("queues", ()))
 
 taking.install()
 app = Celery("cyme", set_as_current=True)
@@ -53,7 +58,7 @@ reports = Reports(os.environ.get("CELERY_BROKER_URL", "memory://"))
 
 def policy() -> Policy:
     """What the branch said may be requested; without a word, what is always safe."""
-    targets = json.loads(os.environ.get("CYME_BOOT", "{}")).get("targets")
+    targets = BOOT.get("targets")
     return Policy.of(targets) if targets else Policy()
 
 

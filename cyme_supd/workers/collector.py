@@ -15,10 +15,11 @@ from typing import Any
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
+from cyme_supd.brokers import bounded, connections
 from cyme_supd.clock import Clock
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.status import Pulse
-from cyme_supd.workers import bounded, pidbox
+from cyme_supd.workers import pidbox
 from cyme_supd.workers.boot import cyme_unacked
 from cyme_supd.workers.pulse import PulseWatch
 from cyme_supd.workers.table import Table
@@ -127,14 +128,14 @@ class Collector:
         failures = 0
         while not self._stop.is_set():
             self._live(name)
-            conn = pidbox.connection(self.url)
+            conn = connections.connection(self.url)
             losses = self._watch.losses
             try:
                 bounded.connect(conn)
                 failures = 0
                 body(conn, partial(self._go_on, name, losses))
                 conn.release()
-            except pidbox.broken(conn) as exc:
+            except connections.broken(conn) as exc:
                 self._live(name)
                 self._watch.lost(f"{type(exc).__name__}: {exc}")
                 bounded.let_go(conn)
@@ -243,13 +244,14 @@ class Collector:
         elif isinstance(wish, Drop) and self._wishes.is_wanted(wish):
             self._give_back(wish)
             _delete(conn, wish.queue)
+            self._unbind_mailbox(conn, wish.node)
             self._wishes.keep(wish.queue)
 
     def _give_back(self, wish: Drop) -> None:
         """What a worker that was killed had taken is for others: it does not come again."""
         if not self.url.startswith("redis"):
             return
-        conn = pidbox.connection(self.url, **cyme_unacked.options(wish.node))
+        conn = connections.connection(self.url, **cyme_unacked.options(wish.node))
         try:
             bounded.connect(conn)
             count = cyme_unacked.give_back(conn, dict(wish.exchanges))
@@ -258,7 +260,17 @@ class Collector:
         if count:
             log.info("%d messages that %s had taken go back to their queues", count, wish.node)
 
+    def _unbind_mailbox(self, conn: Connection, node: str) -> None:
+        """On Redis a worker that was killed leaves the binding of its mailbox for ever."""
+        if self.url.startswith("redis"):
+            with conn.channel() as channel:
+                mailbox = pidbox.mailbox(node)(channel)
+                mailbox.declare()
+                mailbox.delete()
+
     def _put_question(self, producer: Producer, question: Question) -> None:
+        if self.url.startswith("redis"):
+            pidbox.bind_reply_queue(producer.channel, self._address)
         expires_at = self._clock.now().timestamp() + pidbox.QUESTION_EXPIRES_S
         pidbox.ask(
             producer,

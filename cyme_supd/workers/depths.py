@@ -1,4 +1,4 @@
-"""Queues as their broker has them: how deep they are, and emptying them.
+"""Queues as their broker has them: what waits in them, and emptying them.
 
 Celery has no words for this, so a broker is asked in its own: RabbitMQ by
 AMQP, Redis for the lists that kombu keeps there.
@@ -6,15 +6,19 @@ AMQP, Redis for the lists that kombu keeps there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from kombu import Connection
 
+from cyme_supd.brokers import connections
+from cyme_supd.domain.orphans import Waiting
 from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, Unavailable
-from cyme_supd.workers import pidbox
 from cyme_supd.workers.taking import copies_of
 
 #: For each step of asking for a depth. One that hangs does so at the first,
@@ -23,18 +27,35 @@ DEPTH_TIMEOUT_S = 0.3
 #: On Redis a queue is a list for each priority in use, and the one that bears
 #: its name alone. Which ones are in use is a setting of whoever sends.
 PRIORITIES = range(1, 10)
+#: Looked at in one queue: this many messages, and no more bytes of them.
+MOST_MESSAGES, MOST_BYTES = 100, 1024 * 1024
+#: KEYS: lists. ARGV: these limits. What is taken next comes first.
+PEEK = """
+local found, size = {}, 0
+for _, key in ipairs(KEYS) do
+  for i = 1, math.min(redis.call('LLEN', key), ARGV[1] - #found) do
+    local item = redis.call('LINDEX', key, -i)
+    size = size + #item
+    if size > tonumber(ARGV[2]) then return found end
+    found[#found + 1] = item
+  end
+end
+return found
+"""
 _NOT_FOUND = 404
+
+_Answer = TypeVar("_Answer")
 
 
 class BrokerQueues:
     """Asks on a new connection each time: it is safe to share between threads."""
 
     def depth(self, broker: str, queue: str) -> Depth | None:
-        conn = pidbox.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
+        conn = connections.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
         try:
             with _channel(conn) as channel:
                 return _speaker(conn).depth(channel, queue)
-        except pidbox.broken(conn):
+        except connections.broken(conn):
             return None
 
     def depths(self, broker: str, queues: Sequence[str]) -> dict[str, int]:
@@ -42,28 +63,28 @@ class BrokerQueues:
 
         Nor of a queue that the broker does not tell of.
         """
-        conn = pidbox.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
+        conn = connections.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
         found: dict[str, int] = {}
-        try:
-            with _connected(conn) as connected:
-                for queue in queues:
-                    # A queue that is not there, or not for us, closes the channel.
-                    channel = conn.transport.create_channel(connected)
-                    with suppress(*conn.channel_errors):
-                        found[queue] = _speaker(conn).depth(channel, queue).messages
-                    channel.close()
-        except pidbox.broken(conn):
-            return found
+        with suppress(*connections.broken(conn)):
+            for queue, depth in _each(conn, queues, _speaker(conn).depth):
+                found[queue] = depth.messages
         return found
 
+    def waiting(self, broker: str, queues: Sequence[str]) -> dict[str, Waiting]:
+        conn = connections.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
+        try:
+            return dict(_each(conn, queues, _speaker(conn).waiting))
+        except connections.broken(conn) as exc:
+            raise Unavailable(f"the broker of {queues[0]!r} does not answer: {exc}") from exc
+
     def purge(self, broker: str, queue: str) -> int:
-        conn = pidbox.connection(broker)
+        conn = connections.connection(broker)
         try:
             with _channel(conn) as channel:
                 return _speaker(conn).purge(channel, queue)
         except conn.channel_errors as exc:
             raise Conflict(f"the broker does not let {queue!r} be emptied: {exc}") from exc
-        except pidbox.broken(conn) as exc:
+        except connections.broken(conn) as exc:
             raise Unavailable(f"the broker of {queue!r} does not answer: {exc}") from exc
 
 
@@ -84,6 +105,19 @@ def _connected(conn: Connection) -> Iterator[Any]:
         transport.close_connection(connected)
 
 
+def _each(
+    conn: Connection, queues: Sequence[str], ask: Callable[[Any, str], _Answer]
+) -> Iterator[tuple[str, _Answer]]:
+    """Every queue of which the broker answers, with the answer."""
+    with _connected(conn) as connected:
+        for queue in queues:
+            # A queue that is not there, or not for us, closes the channel.
+            channel = conn.transport.create_channel(connected)
+            with suppress(*conn.channel_errors):
+                yield queue, ask(channel, queue)
+            channel.close()
+
+
 class _Amqp:
     def depth(self, channel: Any, queue: str) -> Depth:
         try:
@@ -93,6 +127,10 @@ class _Amqp:
                 raise
             return Depth(0, 0)
         return Depth(found.message_count, found.consumer_count)
+
+    def waiting(self, channel: Any, queue: str) -> Waiting:
+        # Who is shown a message has taken it, and marks it when it goes back.
+        return Waiting(self.depth(channel, queue))
 
     def purge(self, channel: Any, queue: str) -> int:
         try:
@@ -110,6 +148,15 @@ class _Redis:
                 pipe.llen(key)
             return Depth(sum(pipe.execute()), None)
 
+    def waiting(self, channel: Any, queue: str) -> Waiting:
+        depth, keys = self.depth(channel, queue), _lists(channel, queue)
+        found: list[bytes] = []
+        if depth.messages:
+            limits = (MOST_MESSAGES, MOST_BYTES)
+            found = channel.client.execute_command("EVAL", PEEK, len(keys), *keys, *limits)
+        tasks = Counter(name for name in map(_task_of, found) if name)
+        return Waiting(depth, tasks, len(found))
+
     def purge(self, channel: Any, queue: str) -> int:
         # By trimming, which is refused for what is no list: a queue may be
         # called like any other key that is there.
@@ -126,6 +173,17 @@ def _speaker(conn: Connection) -> _Amqp | _Redis:
 
 def _lists(channel: Any, queue: str) -> list[str]:
     return [queue, *(f"{queue}{channel.sep}{priority}" for priority in PRIORITIES)]
+
+
+def _task_of(item: bytes) -> str | None:
+    """The task that a message of kombu's asks for: in its headers, of old in its body."""
+    try:
+        message = json.loads(item)
+        named = message["headers"].get("task")
+        named = named or json.loads(base64.b64decode(message["body"]))["task"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return named if isinstance(named, str) else None
 
 
 def _is_missing(exc: BaseException) -> bool:

@@ -7,23 +7,51 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cyme_supd.config import write_private
-from cyme_supd.domain.launch import Launch
+from cyme_supd.config import Config, boot_path, default_celery, write_private
+from cyme_supd.domain.launch import Launch, launch
+from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Running
 from cyme_supd.errors import Unavailable
+from cyme_supd.workers.pidbox import reply_address
 
 log = logging.getLogger(__name__)
 
 LOG_SIZE = 5 * 1024 * 1024
 
 
-class LaunchFiles:
+class LaunchedFiles:
     """``<root>/instances/<name>/``: ``launch.json`` in, ``running.json`` out.
+
+    For whoever writes neither: each is read anew.
+    """
+
+    def __init__(self, instances: Path) -> None:
+        self._instances = instances
+
+    def written(self, name: str) -> str | None:
+        return self._launch(name).get("digest")
+
+    def queues(self, name: str) -> Mapping[str, str]:
+        declared = self._launch(name).get("boot", {}).get("queues", [])
+        return {entry["name"]: entry.get("digest", "") for entry in declared}
+
+    def running(self, name: str, pid: int) -> Running | None:
+        content = _read(self._instances / name / "running.json")
+        if content is None or content.get("pid") != pid:
+            return None
+        return Running(pid, str(content.get("identity")))
+
+    def _launch(self, name: str) -> dict[str, Any]:
+        return _read(self._instances / name / "launch.json") or {}
+
+
+class LaunchFiles(LaunchedFiles):
+    """The same, for the branch.
 
     Digests and what runs are remembered, so that a pass over a fleet at rest
     reads no file; only this branch writes the first, and the second changes
@@ -31,7 +59,7 @@ class LaunchFiles:
     """
 
     def __init__(self, instances: Path) -> None:
-        self._instances = instances
+        super().__init__(instances)
         self._written: dict[str, str | None] = {}
         self._running: dict[str, Running] = {}
 
@@ -47,17 +75,15 @@ class LaunchFiles:
 
     def written(self, name: str) -> str | None:
         if name not in self._written:
-            content = _read(self._instances / name / "launch.json")
-            self._written[name] = content.get("digest") if content else None
+            self._written[name] = super().written(name)
         return self._written[name]
 
     def running(self, name: str, pid: int) -> Running | None:
         known = self._running.get(name)
         if known is None or known.pid != pid:
-            content = _read(self._instances / name / "running.json")
-            if content is None or content.get("pid") != pid:
-                return None
-            known = self._running[name] = Running(pid, str(content.get("identity")))
+            known = super().running(name, pid)
+            if known is not None:
+                self._running[name] = known
         return known
 
     def remove(self, name: str) -> None:
@@ -76,6 +102,18 @@ class LaunchFiles:
             ) from None
         except OSError as exc:
             raise Unavailable(f"cannot remove the folder of {name}: {exc}") from exc
+
+
+def launch_of(config: Config, worker: Worker) -> Launch:
+    """How a branch that *config* describes launches *worker*."""
+    return launch(
+        worker,
+        default_celery(),
+        boot_path(),
+        config.loglevel,
+        reply_address(config.id),
+        config.targets,
+    )
 
 
 class WorkerLogs:

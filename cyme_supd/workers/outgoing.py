@@ -12,10 +12,10 @@ from typing import Any
 
 from kombu import Connection, Producer
 
+from cyme_supd.brokers import bounded
+from cyme_supd.brokers.bounded import let_go
+from cyme_supd.brokers.connections import broken
 from cyme_supd.errors import CymeError, Unavailable
-from cyme_supd.workers import bounded
-from cyme_supd.workers.bounded import let_go
-from cyme_supd.workers.pidbox import broken
 from cyme_supd.workers.taking import transport_of
 
 JSON = "application/json"

@@ -6,6 +6,7 @@ is killed in between hears it again; the store keeps the first word.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -14,20 +15,25 @@ from typing import Any
 
 from kombu import Connection, Consumer
 
+from cyme_supd.brokers import bounded, connections
 from cyme_supd.clock import Clock
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.task import Task, TaskState, results_queue
 from cyme_supd.domain.values import load_json
 from cyme_supd.errors import CymeError, Invalid
-from cyme_supd.workers import bounded, pidbox, reports, taking
+from cyme_supd.workers import reports, taking
 from cyme_supd.workers.boot import cyme_unacked
 
 log = logging.getLogger(__name__)
 
 #: How long one look lasts while nothing comes; also how soon a thread ends.
 IDLE_S = 1.0
-#: Results that come within this time of one another are stored together.
-GATHER_S = 0.02
+#: After some are stored, others gather for this long; the first one of all
+#: waits for nothing.
+GATHER_S = 0.05
+#: How long those that are on their way are waited for.
+NEXT_S = 0.002
+#: Messages that are stored together, about.
 MOST = 200
 RETRY_S = 1.0
 #: How often copies of messages that somebody else took are dropped.
@@ -116,7 +122,7 @@ class _Inbox:
             self._moved()
             # What was taken and not acknowledged comes again.
             self._waiting.clear()
-            connection = pidbox.connection(
+            connection = connections.connection(
                 self._url, transport=taking.transport_of(self._url), **self._options()
             )
             begun = self._clock.monotonic()
@@ -128,7 +134,7 @@ class _Inbox:
                 # is gone by now, or will be refused, and the next ones wait.
                 if self._clock.monotonic() - begun > BACKOFF_S[-1]:
                     failures = 0
-                self._complain(exc, isinstance(exc, pidbox.broken(connection)), failures)
+                self._complain(exc, isinstance(exc, connections.broken(connection)), failures)
                 self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
             finally:
@@ -165,17 +171,21 @@ class _Inbox:
                 if self._clock.monotonic() >= next_forget:
                     next_forget = self._clock.monotonic() + FORGET_EVERY_S
                     taking.forget_copies(connection)
-                try:
-                    connection.drain_events(timeout=GATHER_S if self._waiting else IDLE_S)
-                    is_over = len(self._waiting) >= MOST
-                except TimeoutError:
-                    is_over = True
-                if is_over and self._waiting:
+                self._take(connection)
+                if self._waiting:
                     self._settle()
+                    self._stop.wait(GATHER_S)
+
+    def _take(self, connection: Connection) -> None:
+        """All that is there; where that is nothing, the first to come within a while."""
+        with contextlib.suppress(TimeoutError):
+            connection.drain_events(timeout=IDLE_S)
+            while len(self._waiting) < MOST:
+                connection.drain_events(timeout=NEXT_S)
 
     def _settle(self) -> None:
         """Store what has come, and only then acknowledge it."""
-        tasks = [task for message in self._waiting if (task := self._read(message))]
+        tasks = [task for message in self._waiting for task in self._read(message)]
         while not self._is_saved(tasks):
             self._moved()
             if self._stop.wait(RETRY_S):
@@ -197,14 +207,24 @@ class _Inbox:
             log.warning("%d results are kept back: %s", len(tasks), exc)
             return False
 
-    def _read(self, message: Any) -> Task | None:
+    def _read(self, message: Any) -> list[Task]:
+        """The tasks that *message* is about: one, or a list of them."""
         try:
-            task = _task(load_json(message.body))
+            said = load_json(message.body)
+        except (TypeError, ValueError, Invalid) as exc:
+            log.warning("a message among the results is none: %s", exc)
+            return []
+        each_said = said if isinstance(said, list) else [said]
+        return [task for each in each_said if (task := self._known(each))]
+
+    def _known(self, said: Any) -> Task | None:
+        try:
+            task = _task(said)
             if not self._is_given(task.app, task.id):
                 raise ValueError("its id was given to nobody")
             return task
         except (TypeError, KeyError, ValueError, Invalid) as exc:
-            log.warning("a message among the results is none: %s", exc)
+            log.warning("what is said of a result cannot be: %s", exc)
             return None
 
 

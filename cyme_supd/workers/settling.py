@@ -9,8 +9,7 @@ In pools of another kind the task tells by itself (:mod:`.reports`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
@@ -19,26 +18,22 @@ from celery.worker import request as celery_request
 from celery.worker import state
 from celery.worker.consumer.connection import Connection
 
-from cyme_supd.workers import taking
-from cyme_supd.workers.outgoing import JSON, Message, prepared_for
+from cyme_supd.workers.holding import Holding
+from cyme_supd.workers.letters import AmqpPost, Ended, RedisPost, Told, letters
+from cyme_supd.workers.outgoing import Message
 
 log = logging.getLogger(__name__)
 
 #: Time for the next task to be handed over before the last one is told of.
-GATHER_S = 0.001
+HAND_OVER_S = 0.001
+#: How long one that has ended waits for another to be told of with it, where
+#: the worker has tasks at hand anyway.
+GATHER_S = 0.02
+#: How many are told of together where the worker takes any number of tasks.
+MOST = 64
 RETRY_S = 1.0
 #: How long a worker that ends waits for its broker to keep the last reports.
 LAST_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the task returned, and what is to be put into which queue about it."""
-
-    returned: Any
-    queue: str
-    report: Message
-
 
 #: In a process of the pool: where the task leaves its report while one is asked for.
 _asked: list[tuple[str, Message]] | None = None
@@ -116,165 +111,81 @@ class Settler:
 
     def __init__(self) -> None:
         self._consumer: Any = None
-        self._way: _Redis | _Amqp | None = None
-        self._waiting: list[Request] = []
-        self._is_due = False
+        self._post: RedisPost | AmqpPost | None = None
+        self._holding: Holding | None = None
+        self._waiting: list[Ended] = []
+        self._timer: Any = None
+        self._is_soon = False
 
     @property
     def is_open(self) -> bool:
-        return self._way is not None
+        return self._post is not None
 
     def open(self, consumer: Any) -> None:
         """Through *consumer*'s connection from now on; what was not kept yet goes again."""
         if consumer.hub is None or not isinstance(consumer.pool, TaskPool):
             return
         self._consumer = consumer
-        if self._way is not None:
-            self._waiting = [*self._way.unkept(), *self._waiting]
+        if self._post is not None:
+            self._waiting = [*self._post.unkept(), *self._waiting]
         is_redis = consumer.connection.transport.driver_type == "redis"
-        self._way = _Redis(consumer) if is_redis else _Amqp(consumer, self.settle)
-        self._is_due = False
-        self._flush_later(GATHER_S)
+        self._post = RedisPost(consumer) if is_redis else AmqpPost(consumer, self._settle)
+        self._holding = Holding(consumer)
+        self._flush_later(HAND_OVER_S)
 
-    def settle(self, request: Request) -> None:
+    def settle(self, request: Ended) -> None:
         """Report and acknowledge *request* in a moment; at once where the loop runs no more."""
+        if self._holding is not None:
+            self._holding.ended()
+        self._settle(request)
+
+    def _settle(self, request: Ended) -> None:
         self._waiting.append(request)
         if _is_ending():
             self.finish()
         else:
-            self._flush_later(GATHER_S)
+            self._flush_in_time()
 
     def finish(self) -> None:
         """Have everything kept that waits; what cannot be comes to another worker."""
-        if self._way is None:
+        if self._post is None:
             return
         try:
             self._flush()
-            self._way.wait(LAST_S)
+            self._post.wait(LAST_S)
         except Exception as exc:
             log.warning("results are not told, and their tasks given back: %r", exc)
 
+    def _flush_in_time(self) -> None:
+        if not self._waiting or self._holding is None:
+            return
+        # Half of what the worker may hold: the other half is its work meanwhile.
+        is_soon = (
+            len(self._waiting) >= (self._holding.most // 2 or MOST) or not state.reserved_requests
+        )
+        if self._timer is None or (is_soon and not self._is_soon):
+            self._flush_later(HAND_OVER_S if is_soon else GATHER_S)
+            self._is_soon = is_soon
+
     def _flush_later(self, delay_s: float) -> None:
-        if not self._is_due and self._waiting:
-            self._is_due = True
-            self._consumer.hub.call_later(delay_s, self._flush_due)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._consumer.hub.call_later(delay_s, self._flush_due)
 
     def _flush_due(self) -> None:
-        self._is_due = False
+        self._timer = None
         try:
             self._flush()
         except Exception as exc:
             # The consumer finds out by itself, and connects again.
             log.warning("results are kept back: %r", exc)
             self._flush_later(RETRY_S)
+            self._is_soon = True
 
     def _flush(self) -> None:
-        if self._waiting and self._way is not None:
-            self._way.put(self._waiting)
+        if self._waiting and self._post is not None:
+            self._post.put(letters(self._waiting))
             self._waiting = []
-
-
-class _Redis:
-    """Puts the reports and forgets the tasks in one step for each queue of results."""
-
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-
-    def put(self, requests: Iterable[Request]) -> None:
-        channel: taking.Channel = self._consumer.task_consumer.channel
-        for queue, group in _by_queue(requests).items():
-            messages = [
-                (*prepared_for(channel, report), request._message.delivery_tag)
-                for request, report in group
-            ]
-            channel.settle(queue, messages)
-            for request, _ in group:
-                request.is_acknowledged()
-
-    def unkept(self) -> list[Request]:
-        return []
-
-    def wait(self, timeout_s: float) -> None:
-        """Nothing is under way."""
-
-
-class _Amqp:
-    """Puts reports on a channel of its own, and acknowledges tasks as those are confirmed."""
-
-    def __init__(self, consumer: Any, settle: Callable[[Request], None]) -> None:
-        self._connection = consumer.connection
-        self._settle = settle
-        self._channel = consumer.connection.channel()
-        self._channel.confirm_select()
-        self._channel.events["basic_ack"].add(self._on_ack)
-        self._channel.events["basic_nack"].add(self._on_nack)
-        self._channel.events["basic_return"].add(self._on_return)
-        self._declared: set[str] = set()
-        self._unconfirmed: dict[int, Request] = {}
-        self._count = 0
-        self._returned: set[str] = set()
-
-    def put(self, requests: Iterable[Request]) -> None:
-        for queue, group in _by_queue(requests).items():
-            if queue not in self._declared:
-                # The branch has perhaps not been there yet. Not waited for: on
-                # one channel the broker takes things in their order.
-                self._channel.queue_declare(queue, durable=True, auto_delete=False, nowait=True)
-                self._declared.add(queue)
-            for request, report in group:
-                self._publish(queue, report)
-                self._unconfirmed[self._count] = request
-
-    def unkept(self) -> list[Request]:
-        return list(self._unconfirmed.values())
-
-    def wait(self, timeout_s: float) -> None:
-        deadline = celery_request.monotonic() + timeout_s
-        while self._unconfirmed:
-            left = deadline - celery_request.monotonic()
-            self._connection.drain_events(timeout=max(0.001, left))
-
-    def _publish(self, queue: str, report: Message) -> None:
-        message = self._channel.prepare_message(
-            report.body.decode(),
-            content_type=JSON,
-            content_encoding="utf-8",
-            properties={"delivery_mode": 2, "correlation_id": report.id},
-        )
-        self._count += 1
-        self._channel.basic_publish(message, exchange="", routing_key=queue, mandatory=True)
-
-    def _on_ack(self, tag: int, is_multiple: bool) -> None:
-        for request in self._confirmed(tag, is_multiple):
-            if request.id in self._returned:
-                self._returned.discard(request.id)
-                self._settle(request)
-            else:
-                request.acknowledge_now()
-
-    def _on_nack(self, tag: int, is_multiple: bool) -> None:
-        for request in self._confirmed(tag, is_multiple):
-            self._settle(request)
-
-    def _on_return(self, exc: Exception, exchange: str, queue: str, message: Any) -> None:
-        # The queue has gone since: it is declared again with the next report.
-        self._declared.discard(queue)
-        self._returned.add(message.properties.get("correlation_id", ""))
-
-    def _confirmed(self, tag: int, is_multiple: bool) -> list[Request]:
-        if not is_multiple:
-            found = [tag] if tag in self._unconfirmed else []
-        else:
-            found = [each for each in self._unconfirmed if each <= tag]
-        return [self._unconfirmed.pop(each) for each in found]
-
-
-def _by_queue(requests: Iterable[Request]) -> dict[str, list[tuple[Request, Message]]]:
-    groups: dict[str, list[tuple[Request, Message]]] = {}
-    for request in requests:
-        if request.told is not None:
-            groups.setdefault(request.told.queue, []).append((request, request.told.report))
-    return groups
 
 
 def _is_ending() -> bool:

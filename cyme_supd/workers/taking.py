@@ -24,16 +24,16 @@ from kombu.transport.virtual import Empty
 #: The queues there are copies for; the copies of one are in a hash of its own.
 QUEUES = "cyme.untaken"
 
-#: KEYS: the list, the hash of copies, QUEUES. ARGV: id and message in turn.
+#: KEYS: the list, the hash of copies, QUEUES. ARGV: how many messages, then id
+#: and message in turn; what comes behind them is not looked at.
 PUT = """
 local time = redis.call('TIME')
 local at = string.format('%.3f', time[1] + time[2] / 1000000)
-for i = 1, #ARGV, 2 do
+for i = 2, 2 * ARGV[1], 2 do
   redis.call('LPUSH', KEYS[1], ARGV[i + 1])
   redis.call('HSET', KEYS[2], ARGV[i], at .. ' ' .. ARGV[i + 1])
 end
 redis.call('SADD', KEYS[3], KEYS[1])
-return #ARGV / 2
 """
 
 #: KEYS: the hash of what is taken, its index by time, then the lists to look
@@ -112,20 +112,17 @@ def copies_of(queue: str) -> str:
 #: KEYS: the index by time, the hash of what is taken. ARGV: tags.
 ACK = "redis.call('ZREM', KEYS[1], unpack(ARGV)) return redis.call('HDEL', KEYS[2], unpack(ARGV))"
 
-#: KEYS: as PUT's, then as ACK's. ARGV: as PUT's, and after each message the tag
-#: of what is done with when the message is there.
-SETTLE = """
-local time = redis.call('TIME')
-local at = string.format('%.3f', time[1] + time[2] / 1000000)
-for i = 1, #ARGV, 3 do
-  redis.call('LPUSH', KEYS[1], ARGV[i + 1])
-  redis.call('HSET', KEYS[2], ARGV[i], at .. ' ' .. ARGV[i + 1])
-  redis.call('ZREM', KEYS[4], ARGV[i + 2])
-  redis.call('HDEL', KEYS[5], ARGV[i + 2])
+#: KEYS: as PUT's, then as ACK's. ARGV: as PUT's, then the tags of what is done
+#: with when the messages are there.
+SETTLE = (
+    PUT
+    + """
+for i = 2 * ARGV[1] + 2, #ARGV do
+  redis.call('ZREM', KEYS[4], ARGV[i])
+  redis.call('HDEL', KEYS[5], ARGV[i])
 end
-redis.call('SADD', KEYS[3], KEYS[1])
-return #ARGV / 3
 """
+)
 
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
@@ -166,10 +163,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
 
     def put(self, queue: str, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """Put prepared messages, each with its id, into *queue*: all or none."""
-        given: list[str] = []
-        for id, message in messages:
-            self._inplace_augment_message(message, "", queue)
-            given += (id, json.dumps(message))
+        given = self._given(queue, messages)
         # The client for blocking commands: this channel has none to wait for.
         self.client.execute_command("EVAL", PUT, 3, queue, copies_of(queue), QUEUES, *given)
 
@@ -184,20 +178,26 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         for tag in tags:
             virtual.QoS.ack(self.qos, tag)
 
-    def settle(self, queue: str, messages: Sequence[tuple[str, dict[str, Any], str]]) -> None:
-        """Put prepared messages, each with its id, and acknowledge for each a tag: all or none."""
+    def settle(self, queue: str, message: tuple[str, dict[str, Any]], tags: Sequence[str]) -> None:
+        """Put a prepared message, with its id, and acknowledge *tags*: all or none."""
         if self.global_keyprefix:
-            self.put(queue, [(id, message) for id, message, _ in messages])
-            self.acknowledge([tag for _, _, tag in messages])
+            self.put(queue, [message])
+            self.acknowledge(tags)
             return
-        given: list[str] = []
-        for id, message, tag in messages:
-            self._inplace_augment_message(message, "", queue)
-            given += (id, json.dumps(message), tag)
         keys = (queue, copies_of(queue), QUEUES, self.unacked_index_key, self.unacked_key)
+        given = (*self._given(queue, [message]), *tags)
         self._kept_client().execute_command("EVAL", SETTLE, len(keys), *keys, *given)
-        for _, _, tag in messages:
+        for tag in tags:
             virtual.QoS.ack(self.qos, tag)
+
+    def _given(self, queue: str, messages: Iterable[tuple[str, dict[str, Any]]]) -> list[Any]:
+        """What PUT is given of *messages*."""
+        given: list[Any] = [0]
+        for id, message in messages:
+            self._inplace_augment_message(message, "", queue)
+            given += (id, json.dumps(message))
+        given[0] = len(given) // 2
+        return given
 
     def sweep(self, queues: Sequence[str] | None, is_putting: bool) -> int:
         """Forget old copies of what has left *queues*, or all of them.

@@ -20,7 +20,7 @@ from tests.acceptance.harness import BranchHost, plain_environment
 
 ANSWER_S = 10.0
 #: How long one that should be silent is listened for.
-SILENCE_S = 1.0
+SILENCE_S = 0.5
 
 PROJECT = '''\
 """A project as its owner wrote it, with a broker of its own that is dead."""
@@ -64,6 +64,14 @@ def look(path, variable):
 def work(path, seconds):
     note(path, "begun")
     time.sleep(seconds)
+    note(path, "done")
+
+
+@app.task
+def hold(path):
+    note(path, "begun")
+    while not os.path.exists(path + ".go"):
+        time.sleep(0.05)
     note(path, "done")
 
 
@@ -212,6 +220,11 @@ def produce(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
+
+
+def release(path: Path) -> None:
+    """Let the task ``hold`` end that was given this path."""
+    path.with_name(f"{path.name}.go").touch()
 
 
 def has_queue(broker: str, name: str) -> bool:

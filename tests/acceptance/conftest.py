@@ -18,6 +18,11 @@ EMBEDDED, RABBITMQ = "embedded", "rabbitmq"
 @pytest.fixture(scope="module", params=[EMBEDDED, RABBITMQ])
 def broker(request: pytest.FixtureRequest) -> str | None:
     """A broker's URL to start a branch with; None for the one that comes along."""
+    return broker_of(request)
+
+
+def broker_of(request: pytest.FixtureRequest) -> str | None:
+    """The URL for a fixture whose parameters are of the two names above."""
     if request.param == EMBEDDED:
         return None
     url: str = request.getfixturevalue("rabbitmq_url")

@@ -13,11 +13,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from xmlrpc.client import ServerProxy
 
 import httpx
 import psutil
+from supervisor.options import make_namespec
+from supervisor.xmlrpc import SupervisorTransport
 
+from cyme_supd.supervisord.conf import USERNAME
 from tests.acceptance import processes
 from tests.services import free_port
 from tests.support import eventually, still_running
@@ -32,7 +36,7 @@ DOWN_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Program:
-    """What ``supervisorctl status`` says; the pid is 0 where there is no process."""
+    """What supervisord says of it; the pid is 0 where there is no process."""
 
     state: str
     pid: int = 0
@@ -53,15 +57,20 @@ class BranchHost:
         name: str = "root",
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        programs: Path = BIN,
+        fleet: str | None = None,
     ) -> None:
         # Short: a unix socket's path has 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="cy", dir="/tmp"))
         self.root = self.folder / name
         self.port = free_port()
         self.broker_given = broker
+        # Of others at a shared broker it is not to know.
+        self.fleet = fleet or unique("fleet")
         self.arguments = arguments
         self.cwd = cwd or self.folder
         self.environment = dict(environment or {})
+        self.programs_folder = programs
         self.output = self.folder / "output"
         self.family: list[psutil.Process] = []
         self.process: subprocess.Popen[bytes] | None = None
@@ -69,7 +78,7 @@ class BranchHost:
             base_url=f"http://127.0.0.1:{self.port}", timeout=HTTP_TIMEOUT_S, trust_env=False
         )
 
-    def __enter__(self) -> BranchHost:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,13 +108,14 @@ class BranchHost:
     def launch(self, *more: str) -> None:
         """Start ``cyme-branch`` and do not wait for it."""
         broker = ["-b", self.broker_given] if self.broker_given else []
-        self.spawn(f":{self.port}", "-D", str(self.root), *broker, *self.arguments, *more)
+        own = [f":{self.port}", "-D", str(self.root), "--fleet", self.fleet, *broker]
+        self.spawn(*own, *self.arguments, *more)
 
     def spawn(self, *words: str) -> None:
         """``cyme-branch`` with these words and no others."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [str(BIN / "cyme-branch"), *words],
+                [str(self.programs_folder / "cyme-branch"), *words],
                 cwd=self.cwd,
                 env={**plain_environment(), **self.environment},
                 stdin=subprocess.DEVNULL,
@@ -136,17 +146,27 @@ class BranchHost:
         return self.process.wait(within_s)
 
     def end(self) -> None:
-        """Stop it as a person does; by force where that takes too long."""
+        """Stop it as a person in a hurry does; by force where that takes too long.
+
+        Warm ends take seconds, and have tests of their own.
+        """
         if self.process is None or self.process.poll() is not None:
             return
         self.interrupt()
         try:
-            self.wait()
-        except subprocess.TimeoutExpired:
+            eventually(self._is_over, DOWN_WITHIN_S, every_s=0.05)
+        except AssertionError:
             self.process.kill()
             self.process.wait()
             processes.kill_all(each.pid for each in still_running(self.family))
             raise
+
+    def _is_over(self) -> bool:
+        """Whether it has ended; if not, ^C once more."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.poll() is not None
 
     def left_behind(self) -> list[str]:
         """Processes, sockets and listening ports that should be gone."""
@@ -212,18 +232,24 @@ class BranchHost:
         )
 
     def programs(self) -> dict[str, Program]:
-        """State and pid of every program, in the words of ``supervisorctl``."""
-        lines = self.supervisorctl("status").stdout.splitlines()
-        states = {line.split()[0]: line.split()[1] for line in lines}
-        # It shows the pid of one that is STARTING only when it is asked for it.
-        pids = self.supervisorctl("pid", *states).stdout.split()
+        """State and pid of every program, by the names that ``supervisorctl`` has for them."""
+        with self.supervisord() as server:
+            found: Any = server.supervisor.getAllProcessInfo()
         return {
-            name: Program(state, int(pid))
-            for (name, state), pid in zip(states.items(), pids, strict=True)
+            make_namespec(one["group"], one["name"]): Program(one["statename"], one["pid"])
+            for one in found
         }
 
     def pid(self, program: str) -> int:
-        return int(self.supervisorctl("pid", program).stdout)
+        with self.supervisord() as server:
+            found: Any = server.supervisor.getProcessInfo(program)
+        return int(found["pid"])
+
+    def supervisord(self) -> ServerProxy:
+        """Its own interface: a ``supervisorctl`` for every look would take most of a test."""
+        password = self.settings["supervisor_password"]
+        url = f"unix://{self.root / 'supervisord.sock'}"
+        return ServerProxy("http://127.0.0.1", SupervisorTransport(USERNAME, password, url))
 
     def mains(self, instance: str) -> list[int]:
         """Main processes of this instance's worker, found in ``/proc``."""
@@ -253,7 +279,7 @@ class BranchHost:
     def is_ready(self, app: str, instance: str) -> bool:
         try:
             return self.get(f"/{app}/instances/{instance}/")["ready"] is True
-        except httpx.ConnectError:
+        except httpx.TransportError:
             # The web that answered a moment ago was that of a tree which ends.
             return False
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ CHANGE_EVERY_S = 0.5
 #: So long a change may wait; in an outage that is not known of yet it does.
 WAIT_S = 8
 AT_ONCE_S = 1.0
+_ONCE = re.compile(r"[0-9a-f]{32}")
 
 
 class Broker(Protocol):
@@ -91,11 +94,13 @@ class Rabbit:
         self._signal(signal.SIGCONT)
 
     def holds(self, host: BranchHost) -> set[str]:
-        return {
-            f"{kind} {name}"
+        # A part of some names is new with every connection.
+        held = Counter(
+            f"{kind} {_ONCE.sub('', name)}"
             for kind in ("queues", "exchanges")
             for name in self._own.broker.names(kind)
-        }
+        )
+        return {f"{name} ({count})" for name, count in held.items()}
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._own.process is not None

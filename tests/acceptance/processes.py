@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from tests.support import eventually
 
 
@@ -66,6 +68,17 @@ def uids(pid: int) -> set[int]:
     return {int(word) for word in line.split()[1:]}
 
 
+def parent(pid: int) -> int:
+    return psutil.Process(pid).ppid()
+
+
+def age_s(pid: int) -> float:
+    """By the kernel's own clock, in its ticks."""
+    started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    now = float(Path("/proc/uptime").read_text().split()[0])
+    return now - started / os.sysconf("SC_CLK_TCK")
+
+
 def cmdline(pid: int) -> str:
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
@@ -78,6 +91,16 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL, within_s: float = 10
     """Signal a process and see it end."""
     os.kill(pid, number)
     eventually(lambda: not is_running(pid), within_s)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """It does nothing meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def kill_all(pids: Iterable[int]) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from kombu import Connection, Queue
 
 from tests.acceptance.celeryside import ask_worker, has_queue, is_silent, lines, produce
 from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
@@ -123,3 +124,17 @@ def test_an_app_s_own(
     assert host.post(f"/{app}/", 200, broker="")["restarting"] == [worker]
     eventually(lambda: ask_worker(host, worker, "ping", timeout_s=0), 30)
     assert consumed(host, worker, host.broker) == {f"dq.{worker}", queue}
+
+
+def test_a_connection_that_the_broker_takes_for_alive(rabbitmq_url: str) -> None:
+    """As one is that broke on the way: its exclusive queue is nobody else's for a while."""
+    with (
+        BranchHost("-i", unique("b"), broker=rabbitmq_url) as host,
+        Connection(rabbitmq_url) as dead,
+    ):
+        host.start()
+        mailbox = Queue(f"w1@{host.id}.celery.pidbox", exclusive=True, auto_delete=True)
+        mailbox(dead.channel()).declare()
+        host.post("/foo/", 201)
+        host.make("foo", "w1")
+        assert len(host.mains("w1")) == 1

@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.celeryside import lines, produce, worker_pid
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually, still_running
 
 pytestmark = pytest.mark.timeout(120)
 STOPPED = re.compile(r"stopped: (\S+) ")
+#: For what the broker has no part in.
+ON_EITHER = pytest.mark.parametrize(
+    "broker", either(EMBEDDED, RABBITMQ), indirect=True, scope="module"
+)
 
 
 @pytest.fixture
@@ -55,9 +60,17 @@ def ping_while_it_ends(host: BranchHost) -> None:
     assert host.get("/ping/") == {"ok": "pong"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_everything_ends_in_order(
-    number: signal.Signals, fresh: BranchHost, project: Path, tmp_path: Path
+def test_everything_ends_in_order(fresh: BranchHost, project: Path, tmp_path: Path) -> None:
+    check_everything_ends(fresh, signal.SIGINT, project, tmp_path)
+
+
+@ON_EITHER
+def test_a_terminal_that_is_closed(fresh: BranchHost, project: Path, tmp_path: Path) -> None:
+    check_everything_ends(fresh, signal.SIGHUP, project, tmp_path)
+
+
+def check_everything_ends(
+    fresh: BranchHost, number: signal.Signals, project: Path, tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
     worker = busy(fresh, project, note, 3)
@@ -72,6 +85,7 @@ def test_everything_ends_in_order(
     assert fresh.left_behind() == []
 
 
+@ON_EITHER
 def test_a_second_interrupt_kills(fresh: BranchHost, project: Path, tmp_path: Path) -> None:
     note = tmp_path / "note"
     worker = busy(fresh, project, note, 60)

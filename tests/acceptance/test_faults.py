@@ -7,17 +7,23 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from tests.acceptance import processes
-from tests.acceptance.celeryside import lines, produce, worker_pid
+from tests.acceptance.celeryside import lines, produce, release, worker_pid
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually, still_running
 
 pytestmark = pytest.mark.timeout(120)
 #: A fleet manager that needs longer than this is not there when needed.
 REPLACED_WITHIN_S = 10.0
+#: For what the broker has no part in.
+ON_EITHER = pytest.mark.parametrize(
+    "broker", either(EMBEDDED, RABBITMQ), indirect=True, scope="module"
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,11 @@ def pid(host: BranchHost, worker: str) -> Iterator[int]:
 
 def check_replaced(host: BranchHost, worker: str, before: int) -> None:
     def is_new() -> bool:
-        shown = host.get(f"/house/instances/{worker}/")
+        try:
+            shown = host.get(f"/house/instances/{worker}/")
+        except httpx.TransportError:
+            # The web ends with its supervisord, in the middle of an answer even.
+            return False
         return bool(shown["ready"] and shown["pid"] != before)
 
     eventually(is_new, REPLACED_WITHIN_S)
@@ -66,6 +76,7 @@ def test_a_worker(host: BranchHost, worker: str, pid: int) -> None:
     assert not any(processes.is_running(child.pid) for child in pool)
 
 
+@ON_EITHER
 def test_a_worker_with_a_task_that_left_a_child(
     host: BranchHost, worker: str, pid: int, project: Path, tmp_path: Path
 ) -> None:
@@ -81,6 +92,7 @@ def test_a_worker_with_a_task_that_left_a_child(
         processes.kill(child)
 
 
+@ON_EITHER
 def test_a_pool_process(host: BranchHost, worker: str, pid: int) -> None:
     (first, second) = psutil.Process(pid).children()
     processes.kill(first.pid)
@@ -99,6 +111,7 @@ def test_the_branch(host: BranchHost, worker: str, pid: int) -> None:
     assert host.post(f"/house/instances/{worker}/autoscale/", max=2, min=2)["max"] == 2
 
 
+@ON_EITHER
 def test_a_worker_while_the_branch_is_away(host: BranchHost, worker: str, pid: int) -> None:
     os.kill(branch := host.pid("cyme:branch"), signal.SIGSTOP)
     try:
@@ -111,6 +124,7 @@ def test_a_worker_while_the_branch_is_away(host: BranchHost, worker: str, pid: i
     check_untouched(host, worker, replacement)
 
 
+@ON_EITHER
 def test_the_web_s_arbiter(host: BranchHost, worker: str, pid: int) -> None:
     arbiter = host.pid("cyme:web")
     children = [child.pid for child in psutil.Process(arbiter).children()]
@@ -121,6 +135,7 @@ def test_the_web_s_arbiter(host: BranchHost, worker: str, pid: int) -> None:
     check_untouched(host, worker, pid)
 
 
+@ON_EITHER
 def test_a_process_of_the_web(host: BranchHost, worker: str, pid: int) -> None:
     arbiter = host.pid("cyme:web")
     victim, *others = [child.pid for child in psutil.Process(arbiter).children()]
@@ -131,6 +146,7 @@ def test_a_process_of_the_web(host: BranchHost, worker: str, pid: int) -> None:
     check_untouched(host, worker, pid)
 
 
+@ON_EITHER
 def test_branch_and_web_by_supervisorctl(host: BranchHost, worker: str, pid: int) -> None:
     before = host.pid("cyme:branch"), host.pid("cyme:web")
     assert host.supervisorctl("restart", "cyme:branch", "cyme:web").returncode == 0
@@ -138,6 +154,20 @@ def test_branch_and_web_by_supervisorctl(host: BranchHost, worker: str, pid: int
     after = host.pid("cyme:branch"), host.pid("cyme:web")
     assert not set(before) & {*after, 0}
     check_untouched(host, worker, pid)
+
+
+@ON_EITHER
+def test_a_worker_that_somebody_stops(host: BranchHost, worker: str, pid: int) -> None:
+    assert host.supervisorctl("stop", worker).returncode == 0
+    check_replaced(host, worker, pid)
+    (told,) = [
+        each["message"]
+        for each in host.get(f"/house/instances/{worker}/")["conditions"]
+        if each["type"] == "StoppedByHand"
+    ]
+    way = f"supervisorctl cyme disable {worker} keeps it stopped"
+    assert way in told
+    assert f"{worker}: start (somebody stopped it by supervisorctl; {way})" in host.log()
 
 
 def kill_supervisord(host: BranchHost) -> list[psutil.Process]:
@@ -158,15 +188,18 @@ def test_supervisord(host: BranchHost, worker: str, pid: int) -> None:
     assert all(program.pid for program in host.programs().values())
 
 
+@ON_EITHER
 def test_supervisord_while_a_task_runs(
     host: BranchHost, worker: str, pid: int, project: Path, tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
-    produce(project, host.broker, "work", f"dq.{worker}", note, 5)
+    produce(project, host.broker, "hold", f"dq.{worker}", note)
     eventually(lambda: lines(note) == ["begun"])
     kill_supervisord(host)
     host.start()
     # The old one ends warmly, and the new one waits for that.
+    assert lines(note) == ["begun"]
+    release(note)
     eventually(lambda: lines(note) == ["begun", "done"], 20)
     eventually(lambda: host.is_ready("house", worker), 20)
     check_replaced(host, worker, pid)

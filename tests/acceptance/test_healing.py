@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.celeryside import asking, lines, worker_pid
-from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, broker_of, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually
 
@@ -56,10 +56,7 @@ def work(path, seconds):
 
 @pytest.fixture(scope="module", params=either(EMBEDDED, RABBITMQ))
 def broker(request: pytest.FixtureRequest) -> str | None:
-    if request.param == EMBEDDED:
-        return None
-    url: str = request.getfixturevalue("rabbitmq_url")
-    return url
+    return broker_of(request)
 
 
 @pytest.fixture(scope="module")

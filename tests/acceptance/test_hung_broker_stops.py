@@ -9,7 +9,7 @@ from tests.acceptance.outages import Broker, Embedded, Rabbit
 from tests.support import eventually, still_running
 
 pytestmark = pytest.mark.timeout(180)
-STOP_TIMEOUT_S = 5
+STOP_TIMEOUT_S = 2
 #: Longer than the stop timeout by what a busy machine may take.
 STOPPED_WITHIN_S = STOP_TIMEOUT_S + 10.0
 #: The embedded broker that hangs is given 30 s to write what it has.

@@ -8,10 +8,15 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.acceptance.celeryside import ask_worker, is_silent, queues, worker_pid
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, Program
 
 pytestmark = pytest.mark.timeout(120)
 UP = ("STARTING", "RUNNING")
+#: For what the broker has no part in.
+ON_EITHER = pytest.mark.parametrize(
+    "broker", either(EMBEDDED, RABBITMQ), indirect=True, scope="module"
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,7 @@ def test_an_instance_with_a_name(host: BranchHost, app: str) -> None:
     assert "w1" in host.get("/foo/")["instances"]
 
 
+@ON_EITHER
 def test_an_instance_without_a_name(host: BranchHost, app: str) -> None:
     made = host.post("/foo/instances/", 201)
     name = made["name"]
@@ -93,6 +99,7 @@ def test_scaling_a_running_worker(host: BranchHost, app: str) -> None:
     assert check_up(host, app, "w1") == before
 
 
+@ON_EITHER
 def test_its_log_is_the_end_of_its_file(host: BranchHost, app: str) -> None:
     answer = host.client.get("/foo/instances/w1/log/", params={"bytes": 400})
     file = (host.root / "instances" / "w1" / "worker.log").read_bytes()

@@ -59,6 +59,15 @@ def test_the_tails_of_its_logs(host: BranchHost) -> None:
         assert line in host.output.read_text()
 
 
+def test_the_status_of_everything(host: BranchHost) -> None:
+    words = [line.split() for line in host.supervisorctl("status").stdout.splitlines()]
+    found = host.programs()
+    assert {name: state for name, state, *_ in words} == {
+        name: program.state for name, program in found.items()
+    }
+    assert found["w1"].pid == host.pid("w1") == int(host.supervisorctl("pid", "w1").stdout)
+
+
 def test_update_restarts_nothing(host: BranchHost) -> None:
     before = host.programs()
     assert "No config updates" in host.supervisorctl("reread").stdout
@@ -161,6 +170,8 @@ def test_a_misspelt_option(word: str, meant: str, tmp_path: Path) -> None:
         (["-l", "LOUD"], "LOUD"),
         (["--sup-interval", "0"], "--sup-interval"),
         (["-C", "0"], "--numc"),
+        (["--fleet", "a b"], "name"),
+        (["--fleet", "celery"], "reserved"),
         (["-c", "/no/such/file"], "/no/such/file"),
     ],
 )
@@ -175,10 +186,12 @@ def test_flags_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "cyme.ini"
     file.write_text("[cyme-branch]\nid = from-file\nsup-interval = 7\nnumc = 3\nloglevel = debug\n")
     environment = {"CYME_SUP_INTERVAL": "8", "CYME_NUMC": "4"}
-    with BranchHost("-c", str(file), "-C", "5", environment=environment) as host:
+    words = ("-c", str(file), "-C", "5", "--without-srs")
+    with BranchHost(*words, environment=environment) as host:
         host.start()
         shown = host.get("/branches/from-file/")
         assert (shown["sup_interval"], shown["numc"], shown["loglevel"]) == (8, 5, "DEBUG")
+        assert not [name for name in host.get("/health/")["threads"]["ages_s"] if "srs" in name]
 
 
 def test_a_misspelt_name_in_the_file(tmp_path: Path) -> None:

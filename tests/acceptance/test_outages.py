@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.celeryside import ask_worker, queues, worker_pid
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.acceptance.outages import Broker, Embedded, Load, Rabbit
 from tests.support import eventually
@@ -21,9 +22,10 @@ ACCEPTED = {200, 201, 202, 408}
 STANDING = ("w1", "w3")
 
 
-@pytest.fixture(scope="module", params=["embedded", "rabbitmq"])
+# The one that comes along has its outage in test_broker_faults, too.
+@pytest.fixture(scope="module", params=either(RABBITMQ, EMBEDDED))
 def broker(request: pytest.FixtureRequest) -> Broker:
-    if request.param == "embedded":
+    if request.param == EMBEDDED:
         return Embedded()
     return Rabbit(request.getfixturevalue("own_rabbitmq"))
 
@@ -133,6 +135,24 @@ def test_what_is_asked_meanwhile_is_carried_out_after(
     assert host.pid("cyme:branch") == branch
     assert pids(host) == before == {name: worker_pid(host, name) for name in STANDING}
     assert {name: host.mains(name) for name in STANDING} == {n: [p] for n, p in before.items()}
+
+
+@pytest.mark.faults
+def test_a_pause_outlasts_it(host: BranchHost, broker: Broker) -> None:
+    """What the broker has forgotten of a worker's consumers is not made up for."""
+    host.post("/foo/instances/w1/queues/q0/", 201)
+    host.post("/foo/pause/")
+    eventually(lambda: queues(host, "w1") == set())
+    before = pids(host)
+    broker.take(host)
+    broker.give(host)
+    # An answer after the return: the worker has connected again, and said so.
+    eventually(lambda: host.is_ready("foo", "w1"), CARRIED_OUT_WITHIN_S)
+    eventually(lambda: queues(host, "w1") == set(), CARRIED_OUT_WITHIN_S)
+    host.post("/foo/resume/", timeout=60)
+    eventually(lambda: queues(host, "w1") == {"dq.w1", "q0"}, CARRIED_OUT_WITHIN_S)
+    assert pids(host) == before
+    host.delete("/foo/instances/w1/queues/q0/", 200)
 
 
 def check_answers(load: Load, gone_at: float, known_at: float, returning_at: float) -> None:

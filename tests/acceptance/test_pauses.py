@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance import processes
 from tests.acceptance.celeryside import lines, produce, queues, worker_pid
-from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, broker_of, either
 from tests.acceptance.harness import BranchHost
 from tests.support import eventually
 
@@ -23,10 +23,7 @@ BACK_WITHIN_S = 40.0
 
 @pytest.fixture(scope="module", params=either(EMBEDDED, RABBITMQ))
 def broker(request: pytest.FixtureRequest) -> str | None:
-    if request.param == EMBEDDED:
-        return None
-    url: str = request.getfixturevalue("rabbitmq_url")
-    return url
+    return broker_of(request)
 
 
 @pytest.fixture(scope="module")

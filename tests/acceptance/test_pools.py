@@ -18,6 +18,7 @@ from tests.acceptance.celeryside import (
     queues,
     worker_pid,
 )
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually
 
@@ -71,6 +72,7 @@ def test_it_takes_a_queue_and_its_tasks(
     assert queues(house, worker) == {f"dq.{worker}"}
 
 
+@pytest.mark.parametrize("broker", either(RABBITMQ, EMBEDDED), indirect=True, scope="module")
 def test_its_limits(house: BranchHost, worker: str, pool: str) -> None:
     path, pid = f"/{APP}/instances/{worker}/autoscale/", worker_pid(house, worker)
 

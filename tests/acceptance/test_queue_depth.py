@@ -11,6 +11,7 @@ import pytest
 from kombu import Connection, Exchange, Producer, Queue
 
 from tests.acceptance.celeryside import lines, produce
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, unique
 from tests.services import free_port
 from tests.support import eventually
@@ -85,6 +86,19 @@ def test_emptying(house: BranchHost, queue: str) -> None:
     eventually(lambda: told(house, queue)[0] == 0)
 
 
+def test_emptying_one_that_is_kept(house: BranchHost, queue: str) -> None:
+    path = f"/{APP}/queues/{queue}/"
+    house.post(path, 201, options={"max_priority": 9})
+    send(house, queue, [0, 3, 9])
+    eventually(lambda: told(house, queue)[0] == 3)
+    refused = house.post(f"{path}purge/", 409, expect=2)
+    assert "3" in refused["error"]["message"]
+    assert told(house, queue)[0] == 3
+    assert house.post(f"{path}purge/", 200, expect=3) == {"purged": 3}
+    assert told(house, queue)[0] == 0
+
+
+@pytest.mark.parametrize("broker", either(EMBEDDED, RABBITMQ), indirect=True, scope="module")
 @pytest.mark.parametrize("form", ["amqp://guest:guest@127.0.0.1:{}//", "redis://127.0.0.1:{}/0"])
 @pytest.mark.parametrize("is_deaf", [True, False])
 def test_a_broker_that_does_not_answer(house: BranchHost, form: str, is_deaf: bool) -> None:

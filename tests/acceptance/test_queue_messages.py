@@ -61,6 +61,15 @@ CASES = {
 }
 
 
+#: The plain one, and the one that has it all.
+QUICK = ("direct", "all")
+
+
+def case(name: str) -> Any:
+    marks = [] if name in QUICK else [pytest.mark.faults]
+    return pytest.param(CASES[name], id=name, marks=marks)
+
+
 def declare(house: BranchHost, queue: str, **values: Any) -> None:
     house.post(f"/{APP}/queues/{queue}/", 201, **values)
 
@@ -108,7 +117,7 @@ def await_others(house: BranchHost, pids: dict[str, int]) -> None:
         )
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("case", [case(name) for name in CASES])
 def test_they_arrive_in_the_right_worker(house: BranchHost, case: Case, tmp_path: Path) -> None:
     note, exchange = tmp_path / "note", unique("ex")
     own = {worker: unique("q") for worker in WORKERS}

@@ -19,6 +19,13 @@ WORK = {
     "unicode": "wurzel-\u00e4\u5de5",
     "quotes and more": "r;o'o\"t*$HOME",
 }
+#: Each by itself only where there is time for it.
+NAMES = [
+    # supervisord finds files with white space or with a pattern in their names, not with both.
+    pytest.param("a root 100%root%(x)s wurzel-\u00e4\u5de5 r;o'o\"t$HOME", id="all with spaces"),
+    pytest.param("100%root%(x)s-ro[o]t-wurzel-\u00e4\u5de5-r;o'o\"t*$HOME", id="all with patterns"),
+    *(pytest.param(name, id=id, marks=pytest.mark.faults) for id, name in WORK.items()),
+]
 REFUSED = {
     "120 characters": "r" * 120,
     "a line break": "ro\not",
@@ -32,7 +39,7 @@ def here() -> Iterator[BranchHost]:
         yield host
 
 
-@pytest.mark.parametrize("name", WORK.values(), ids=WORK.keys())
+@pytest.mark.parametrize("name", NAMES)
 def test_it_works_or_says_why_not(name: str) -> None:
     with BranchHost(name=name) as host:
         host.launch()

@@ -61,6 +61,14 @@ def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
+def next_line(tour: subprocess.Popen[str]) -> str:
+    assert tour.stdout is not None
+    line = tour.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the tour has ended: {tour.communicate()[1]}")
+    return line
+
+
 def take(folder: Path, *words: str) -> tuple[int, str, str]:
     """The tour's exit status, and what it printed."""
     tour = begin(folder, *words)
@@ -97,9 +105,8 @@ def test_a_queue_that_is_somebody_s(folder: Path, rabbitmq_url: str) -> None:
 
 
 def test_a_tour_that_is_broken_off(folder: Path) -> None:
-    tour = begin(folder)
-    assert tour.stdout is not None
-    eventually(lambda: tour.stdout and "/foo/instances/" in tour.stdout.readline(), 60)
-    tour.send_signal(signal.SIGTERM)
-    tour.communicate(timeout=60)
+    with begin(folder) as tour:
+        eventually(lambda: "/foo/instances/" in next_line(tour), 60)
+        tour.send_signal(signal.SIGTERM)
+        tour.communicate(timeout=60)
     assert tour.returncode == 128 + signal.SIGTERM

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.celeryside import produce
+from tests.acceptance.conftest import EMBEDDED, RABBITMQ, either
 from tests.acceptance.harness import BranchHost, plain_environment, unique
 from tests.odd_server import OddServer, odd_server
 from tests.support import eventually
@@ -155,6 +156,7 @@ def test_what_a_deleted_worker_had_taken_is_for_others(
     assert {end["state"] for end in ends} == {"SUCCESS"}
 
 
+@pytest.mark.parametrize("broker", either(EMBEDDED, RABBITMQ), indirect=True, scope="module")
 def test_what_comes_while_the_worker_dies(host: BranchHost, worker: str, server: OddServer) -> None:
     """On Redis a message may be given to the connection of a process that is dead."""
     for _ in range(3):

@@ -10,12 +10,15 @@ from uuid import uuid4
 
 import psutil
 import pytest
+from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 
+from cyme_supd.domain.orphans import Waiting
 from cyme_supd.domain.ports import BrokerQueues as Port
 from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, Unavailable
 from cyme_supd.testing.brokers import MemoryBrokerQueues
+from cyme_supd.workers import depths
 from cyme_supd.workers.depths import BrokerQueues
 
 AT_ONCE_S = 1.0
@@ -68,6 +71,14 @@ def publish(url: str, queue: str, n: int, **more: int) -> None:
             producer.publish({}, declare=[declared], exchange=queue, routing_key=queue, **more)
 
 
+def send(url: str, queue: str, task: str, priority: int = 0, protocol: int = 2) -> None:
+    """A task, as Celery sends it."""
+    with Celery("sender", broker=url, set_as_current=False) as app:
+        app.conf.update(task_protocol=protocol, task_create_missing_queues=True)
+        declared = Queue(queue, Exchange(queue), queue)
+        app.send_task(task, queue=declared, priority=priority)
+
+
 def test_messages_that_wait_are_counted_and_dropped(at: At, queue: str) -> None:
     at.fill(queue, 3)
     consumers = 0 if at.tells_consumers else None
@@ -79,6 +90,22 @@ def test_messages_that_wait_are_counted_and_dropped(at: At, queue: str) -> None:
 def test_what_is_not_there_is_empty(at: At, queue: str) -> None:
     assert at.port.depth(at.broker, queue) == Depth(0, 0 if at.tells_consumers else None)
     assert at.port.purge(at.broker, queue) == 0
+
+
+def test_what_waits_stays_as_it_is(at: At, queue: str) -> None:
+    at.fill(queue, 3)
+    missing = f"no-{queue}"
+    for _ in range(2):
+        found = at.port.waiting(at.broker, [missing, queue])
+        assert {name: each.depth.messages for name, each in found.items()} == {missing: 0, queue: 3}
+
+
+def test_a_broker_that_is_down_shows_nothing(at: At, queue: str) -> None:
+    for broker in NOWHERE:
+        if isinstance(at.port, MemoryBrokerQueues):
+            at.port.breaks(broker)
+        with pytest.raises(Unavailable):
+            at.port.waiting(broker, [queue])
 
 
 @pytest.mark.parametrize("server", ["rabbitmq", "valkey"])
@@ -106,6 +133,48 @@ def test_a_broker_that_is_down(at: At, queue: str, broker: str) -> None:
         at.port.purge(broker, queue)
 
 
+def test_rabbitmq_shows_no_message(rabbitmq_url: str, queue: str) -> None:
+    send(rabbitmq_url, queue, "house.add")
+    found = BrokerQueues().waiting(rabbitmq_url, [queue])
+    assert found == {queue: Waiting(Depth(1, 0), None)}
+    with Connection(rabbitmq_url) as connection:
+        message = connection.channel().basic_get(queue)
+        # Nobody has taken it yet.
+        assert message.delivery_info["redelivered"] is False
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_tasks_that_wait(valkey_url: str, queue: str, protocol: int) -> None:
+    for task, priority in (("house.add", 0), ("house.add", 9), ("house.old", 0)):
+        send(valkey_url, queue, task, priority, protocol)
+    publish(valkey_url, queue, 1)
+    found = BrokerQueues().waiting(valkey_url, [queue])
+    tasks = {"house.add": 2, "house.old": 1}
+    assert found == {queue: Waiting(Depth(4, None), tasks, looked=4)}
+
+
+def test_only_the_first_messages_are_looked_at(
+    valkey_url: str, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depths, "MOST_MESSAGES", 2)
+    for task in ("house.first", "house.second", "house.third"):
+        send(valkey_url, queue, task)
+    (found,) = BrokerQueues().waiting(valkey_url, [queue]).values()
+    assert found == Waiting(Depth(3, None), {"house.first": 1, "house.second": 1}, looked=2)
+    monkeypatch.setattr(depths, "MOST_BYTES", 10)
+    (found,) = BrokerQueues().waiting(valkey_url, [queue]).values()
+    assert found == Waiting(Depth(3, None), {}, looked=0)
+
+
+def test_what_is_no_message_names_no_task(valkey_url: str, queue: str) -> None:
+    with Connection(valkey_url) as connection:
+        client = connection.default_channel.client
+        client.lpush(queue, b"\xff", "[]", "{}", '{"headers": {"task": 3}}', '{"headers": null}')
+        client.lpush(queue, '{"headers": {}, "body": "W10="}', '{"headers": {}, "body": 3}')
+    (found,) = BrokerQueues().waiting(valkey_url, [queue]).values()
+    assert found == Waiting(Depth(7, None), {}, looked=7)
+
+
 def test_consumers_and_what_they_have_taken(rabbitmq_url: str, queue: str) -> None:
     publish(rabbitmq_url, queue, 3)
     with Connection(rabbitmq_url) as connection:
@@ -124,6 +193,7 @@ def test_a_queue_that_is_somebody_s_alone(rabbitmq_url: str, queue: str) -> None
         assert BrokerQueues().depth(rabbitmq_url, queue) is None
         others = [f"{queue}-1", queue, f"{queue}-2"]
         assert BrokerQueues().depths(rabbitmq_url, others) == {others[0]: 0, others[2]: 0}
+        assert list(BrokerQueues().waiting(rabbitmq_url, others)) == [others[0], others[2]]
         with pytest.raises(Conflict, match="RESOURCE_LOCKED"):
             BrokerQueues().purge(rabbitmq_url, queue)
 
@@ -151,6 +221,8 @@ def test_what_has_the_name_and_is_no_queue_stays(valkey_url: str, queue: str) ->
         client = connection.default_channel.client
         client.hset(queue, "of somebody", "else")
         assert BrokerQueues().depth(valkey_url, queue) is None
+        others = [f"{queue}-1", queue, f"{queue}-2"]
+        assert list(BrokerQueues().waiting(valkey_url, others)) == [others[0], others[2]]
         with pytest.raises(Conflict, match="WRONGTYPE"):
             BrokerQueues().purge(valkey_url, queue)
         assert client.hget(queue, "of somebody") == b"else"
@@ -169,5 +241,10 @@ def test_a_broker_that_hangs_is_not_waited_for(form: str, queue: str) -> None:
     # The kernel connects; nobody ever answers.
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         begun = time.monotonic()
-        assert BrokerQueues().depth(form.format(deaf.getsockname()[1]), queue) is None
+        url = form.format(deaf.getsockname()[1])
+        assert BrokerQueues().depth(url, queue) is None
+        assert time.monotonic() - begun < AT_ONCE_S
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            BrokerQueues().waiting(url, [queue, "others"])
         assert time.monotonic() - begun < AT_ONCE_S

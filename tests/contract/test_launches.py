@@ -8,17 +8,20 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
 
+from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.ports import Launches
+from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Running
 from cyme_supd.errors import Unavailable
 from cyme_supd.testing.launches import MemoryLaunches
-from cyme_supd.workers.launches import LaunchFiles, WorkerLogs, trim_logs
-from tests.unit.values import a_worker, the_launch
+from cyme_supd.workers.launches import LaunchedFiles, LaunchFiles, WorkerLogs, trim_logs
+from tests.unit.values import AT, a_worker, the_launch
 
 LAUNCH = the_launch(a_worker())
 OTHER = the_launch(a_worker(max_concurrency=5))
@@ -66,6 +69,14 @@ def test_a_process_runs_with_what_was_written_when_it_started(
 
     assert launches.running("w1", 7) == Running(7, LAUNCH.identity)
     assert launches.running("w1", 8) is None
+
+
+def test_the_declarations_of_the_file_that_is_there(launches: Launches) -> None:
+    tasks = Queue("foo", "tasks", "tasks", "direct", "tasks", {}, AT)
+    assert launches.queues("w1") == {}
+    launches.write("w1", the_launch(replace(a_worker(), queues=(tasks,))))
+
+    assert launches.queues("w1") == {"dq.w1": "", "tasks": entry(tasks)["digest"]}
 
 
 def test_the_next_process_is_another(launches: Launches, launched: Launched) -> None:
@@ -143,6 +154,16 @@ class TestFiles:
 
         assert LaunchFiles(tmp_path).written("w1") is None
         assert LaunchFiles(tmp_path).running("w1", 7) is None
+        assert LaunchFiles(tmp_path).queues("w1") == {}
+
+    def test_whoever_writes_nothing_reads_anew(self, tmp_path: Path) -> None:
+        reader, writer = LaunchedFiles(tmp_path), LaunchFiles(tmp_path)
+        for each in (LAUNCH, OTHER):
+            writer.write("w1", each)
+            assert reader.written("w1") == each.digest
+        writer.remove("w1")
+
+        assert reader.written("w1") is None
 
     def test_a_disk_that_refuses_is_unavailable_and_leaves_the_old_file(
         self, tmp_path: Path

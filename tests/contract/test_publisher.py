@@ -17,6 +17,7 @@ from kombu import Connection
 from kombu import Exchange as KombuExchange
 from kombu import Queue as KombuQueue
 
+from cyme_supd.brokers import bounded
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.ports import Publisher
 from cyme_supd.domain.spec import Queue
@@ -24,7 +25,6 @@ from cyme_supd.domain.task import UrlRequest, bytes_of
 from cyme_supd.errors import Conflict, Unavailable
 from cyme_supd.testing.clock import FakeClock
 from cyme_supd.testing.publisher import MemoryPublisher
-from cyme_supd.workers import bounded
 from cyme_supd.workers.publisher import PAUSE_S, UrlPublisher
 from tests.integration.test_remote_outages import frozen
 from tests.relay import relayed

@@ -43,10 +43,22 @@ def broker_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def fleet(request: pytest.FixtureRequest, broker_name: str, yard: Path) -> Iterator[Fleet]:
-    """On the embedded broker; in the longer suite on RabbitMQ, too."""
-    url = None if broker_name == EMBEDDED else request.getfixturevalue("rabbitmq_url")
-    with a_fleet(yard, broker=url) as fleet:
+def broker_url(request: pytest.FixtureRequest, broker_name: str) -> str | None:
+    """None is the embedded one."""
+    if broker_name == EMBEDDED:
+        return None
+    url: str = request.getfixturevalue("rabbitmq_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def fleet(broker_url: str | None, yard: Path) -> Iterator[Fleet]:
+    """On the embedded broker; in the longer suite on RabbitMQ, too.
+
+    What ends once supervisord counts it as running has not ended soon: thirty
+    faults in a row are not to be taken for a crash loop.
+    """
+    with a_fleet(yard, "--restart-max-rate", "6/m", broker=broker_url) as fleet:
         yield fleet
 
 

@@ -216,6 +216,8 @@ class Fleet:
             return set()
         kept: set[str] = set()
         own = {f"{name}@{self.host.id}" for name in self.wanted}
+        # So does the branch what it hears by, where somebody has emptied the broker.
+        own |= {f"srs.queue.{kind}.{self.host.id}" for kind in ("create", "update", "query")}
         with redis.Redis.from_url(self.host.broker, decode_responses=True) as server:
             for key in server.scan_iter(count=1000):
                 # A lock that expires, and what a reader has not fetched yet.

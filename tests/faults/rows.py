@@ -60,7 +60,7 @@ class Row:
     def check(self) -> None:
         """Leave the result, then fail if there is something to complain of."""
         self.save()
-        assert self.violations == []
+        assert self.violations == [], self.violations
         assert max(self.seconds, default=0.0) <= self.limit_s
 
 

@@ -19,10 +19,10 @@ import psutil
 from tests import services
 from tests.acceptance import processes
 from tests.acceptance.harness import BranchHost
+from tests.faults import test_operators as operators
 from tests.faults.fleet import Fleet
 from tests.faults.rows import Hit, Row, after, summary
 from tests.faults.slow import descriptors, slow_sockets
-from tests.faults.test_operators import WORDS, say
 from tests.faults.test_store import held
 from tests.faults.yard import Work, write_yard
 from tests.support import eventually, let_pass
@@ -62,10 +62,9 @@ def stop_broker(fleet: Fleet, chance: random.Random) -> Hit:
 
 
 def meddle(fleet: Fleet, chance: random.Random) -> Hit:
-    name = chance.choice(sorted(fleet.wanted))
-    with fleet.supervisor() as supervisor, suppress(Exception):
-        say(supervisor, chance.choice(WORDS), name)
-    return Hit.now(name)
+    return operators.meddle(
+        fleet, chance.choice(operators.WORDS), chance.choice(sorted(fleet.wanted))
+    )
 
 
 def lock_store(fleet: Fleet, chance: random.Random) -> Hit:

@@ -13,15 +13,29 @@ from tests.support import eventually
 TASKS = ("early", "late", "again")
 
 PROJECT = '''\
-"""Tasks of each way to acknowledge."""
+"""Tasks of each way to acknowledge, and two weaknesses."""
 
 import os
+import threading
 import time
 
 from celery import Celery
+from celery.worker.control import control_command
 
 app = Celery("yard")
 app.conf.task_ignore_result = True
+
+if "STARTS" in os.environ:
+    with open(os.environ["STARTS"], "a") as file:
+        file.write(f"{time.monotonic()}\\n")
+if "LIFE_S" in os.environ:
+    threading.Timer(float(os.environ["LIFE_S"]), os._exit, (1,)).start()
+
+
+@control_command()
+def go_deaf(state):
+    state.consumer.call_soon(state.consumer.task_consumer.cancel)
+    return {"ok": "deaf"}
 
 
 def run(path, mark, seconds):

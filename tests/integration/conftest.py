@@ -44,7 +44,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Launch]:
+def launcher() -> Path:
+    return Path(LAUNCHER)
+
+
+@pytest.fixture
+def start(folder: Path, launcher: Path) -> Iterator[Launch]:
     """Writes the launch file and runs the launcher; ends what it became."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -52,9 +57,12 @@ def start(folder: Path) -> Iterator[Launch]:
         env = {**os.environ, **wanted.pop("inherited", {})}
         if argv is not None:
             content = {"argv": argv, "identity": "i1", **wanted}
-            (folder / "launch.json").write_text(json.dumps(content))
+            # By rename, as it is in the product: an earlier one may be reading it.
+            new = folder / "launch.json.new"
+            new.write_text(json.dumps(content))
+            new.replace(folder / "launch.json")
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LAUNCHER), str(folder)],
+            [sys.executable, "-I", "-S", str(launcher), str(folder)],
             cwd="/",
             env=env,
             stdin=subprocess.DEVNULL,

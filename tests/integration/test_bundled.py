@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from celery.exceptions import Reject
 from kombu import Connection, Queue
 
+from cyme_supd.config import boot_path
 from cyme_supd.domain.target import Policy
 from cyme_supd.errors import Unavailable
 from cyme_supd.workers import bundled
@@ -140,3 +144,28 @@ def test_a_task_that_no_branch_waits_for(reply_to: str | None, server: Server) -
         task.push_request(id="i1", reply_to=reply_to)
         assert task.run("GET", server.url()) == 200
         task.pop_request()
+
+
+#: Every step that is sure to have started before PutAgain does. Celery orders
+#: the others by their hashes: another way in every process.
+BEFORE = """
+import cyme_boot
+from celery.utils.imports import symbol_by_name
+from cyme_supd.workers.bundled import PutAgain
+before, left = set(), [PutAgain]
+while left:
+    needed = {symbol_by_name(each) for each in left.pop().requires}
+    left += needed - before
+    before |= needed
+print(*sorted(each.__name__ for each in before))
+"""
+
+
+def test_what_was_lost_comes_back_when_the_worker_knows_its_queues() -> None:
+    boot: dict[str, object] = {"app": None, "config": {}, "queues": [], "node": "w1@b"}
+    environment = {**os.environ, "CYME_BOOT": json.dumps(boot), "PYTHONPATH": boot_path()}
+    said = subprocess.run(
+        [sys.executable, "-c", BEFORE], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert said.returncode == 0, said.stderr
+    assert "TakeQueues" in said.stdout.split()

@@ -261,9 +261,9 @@ def test_a_running_program_costs_no_more_descriptors_than_it_is_counted_as(
     before = len(tree.descriptors())
     for number in range(5):
         tree.run(f"w{number}")
-    eventually(lambda: tree.state("w4") == "RUNNING", 20)
-    more = len(tree.descriptors()) - before
-    assert 0 < more <= descriptors_for(2005) - descriptors_for(2000)
+    most = descriptors_for(2005) - descriptors_for(2000)
+    # Whoever has asked just now has a socket there for a moment longer.
+    eventually(lambda: 0 < len(tree.descriptors()) - before <= most)
 
 
 def test_a_child_gets_nothing_that_supervisord_has_open(tree: SupervisedTree) -> None:

@@ -146,7 +146,7 @@ def test_it_says_who_is_still_finishing(make_tree: MakeTree) -> None:
         tree.run_ready(name, lingering(1000), 600)
     tree.signal(signal.SIGTERM)
     eventually(lambda: "still finishing: w1, w2\n" in tree.output.read_text())
-    assert "still finishing: w1, w2\n" in tree.log()
+    eventually(lambda: "still finishing: w1, w2\n" in tree.log())
     assert "waiting for" not in tree.log()
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from cyme_supd import launch
+from cyme_supd.supervisord.rendering import LAUNCHER
 from tests.launching import Launch, became, said
 from tests.support import eventually
 from tests.tree import SLEEP, is_alive, python
@@ -35,15 +36,6 @@ class TestLock:
         )
         assert became(first)
         assert json.loads((folder / "running.json").read_text())["pid"] == first.pid
-
-    def test_of_many_at_once_exactly_one_runs(self, start: Launch, folder: Path) -> None:
-        processes = [start(SLEEP) for _ in range(6)]
-        ended = [process for process in processes if eventually(lambda p=process: settled(p))]
-        assert len(ended) == len(processes)
-        (only,) = [process for process in processes if process.poll() is None]
-        assert became(only)
-        codes = {process.returncode for process in processes if process is not only}
-        assert codes == {launch.EX_TEMPFAIL}
 
     def test_the_next_runs_when_the_first_is_gone(
         self, start: Launch, folder: Path, tmp_path: Path
@@ -79,6 +71,27 @@ class TestLock:
             assert is_alive(orphan)
         finally:
             os.kill(orphan, signal.SIGKILL)
+
+
+class TestLosing:
+    """Who does not get it, with a launcher that waits for less."""
+
+    @pytest.fixture
+    def launcher(self, tmp_path: Path) -> Path:
+        text = Path(LAUNCHER).read_text()
+        quick = tmp_path / "launch.py"
+        quick.write_text(text.replace(f"LOCK_WAIT_S = {launch.LOCK_WAIT_S}", "LOCK_WAIT_S = 1.0"))
+        assert quick.read_text() != text
+        return quick
+
+    def test_of_many_at_once_exactly_one_runs(self, start: Launch, folder: Path) -> None:
+        processes = [start(SLEEP) for _ in range(6)]
+        ended = [process for process in processes if eventually(lambda p=process: settled(p))]
+        assert len(ended) == len(processes)
+        (only,) = [process for process in processes if process.poll() is None]
+        assert became(only)
+        codes = {process.returncode for process in processes if process is not only}
+        assert codes == {launch.EX_TEMPFAIL}
 
     def test_it_is_kept_when_a_child_closes_everything(
         self, start: Launch, folder: Path, tmp_path: Path

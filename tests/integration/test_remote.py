@@ -27,7 +27,8 @@ from cyme_supd.domain.spec import Queue as Declaration
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Answer
 from cyme_supd.errors import Unavailable
-from cyme_supd.workers.pidbox import WorkerQuestions, reply_address
+from cyme_supd.workers.pidbox import reply_address
+from cyme_supd.workers.questions import WorkerQuestions
 from cyme_supd.workers.remote import Collectors
 from tests.relay import relayed
 from tests.support import eventually
@@ -242,7 +243,7 @@ def test_a_broker_that_is_not_there_is_unavailable_and_has_no_pulse(heard: Heard
 
     eventually(lambda: heard.collectors.pulse(nowhere).is_well is False)
 
-    assert heard.pulses == 1
+    eventually(lambda: heard.pulses == 1)
     with pytest.raises(Unavailable):
         WorkerQuestions(SystemClock()).stats(a_worker_at(nowhere), 1)
 

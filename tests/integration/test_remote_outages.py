@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,11 +21,13 @@ import pytest
 import redis
 from kombu import Connection
 
+from cyme_supd.brokers import bounded, connections
 from cyme_supd.clock import SystemClock
+from cyme_supd.domain.spec import Worker
 from cyme_supd.errors import Unavailable
-from cyme_supd.workers import bounded, pidbox
-from cyme_supd.workers.pidbox import WorkerQuestions
-from tests.integration.test_remote import Heard, a_worker_at
+from cyme_supd.workers.pidbox import REPLY_EXCHANGE
+from cyme_supd.workers.questions import WorkerQuestions
+from tests.integration.test_remote import Heard, a_worker_at, running
 from tests.support import eventually
 
 
@@ -77,6 +81,27 @@ def test_the_pulse_comes_back_whichever_thread_lost_its_connection(
     made[thread].connection.transport.sock.shutdown(socket.SHUT_RDWR)
 
     eventually(lambda: heard.pulses == 3 and is_well(heard, rabbitmq_url))
+
+
+def has_answered(heard: Heard, worker: Worker, since: float) -> bool:
+    answer = heard.collectors.answer(worker)
+    return answer is not None and answer.at > since
+
+
+def test_answers_come_again_when_the_broker_was_emptied(
+    heard: Heard, valkey_url: str, tmp_path: Path
+) -> None:
+    """On Redis the way back to the branch is a key like any other."""
+    worker = a_worker_at(valkey_url)
+    heard.collectors.use([valkey_url])
+    eventually(lambda: is_well(heard, valkey_url))
+    with running(worker, tmp_path), redis.Redis.from_url(valkey_url) as server:
+        eventually(lambda: heard.collectors.answer(worker), 30)
+        for _ in range(2):
+            assert server.delete(f"_kombu.binding.{REPLY_EXCHANGE.name}") == 1
+            asked_at = time.monotonic()
+            heard.collectors.ask_all()
+            eventually(partial(has_answered, heard, worker, asked_at))
 
 
 def test_what_was_asked_meanwhile_is_not_asked_when_it_is_back(
@@ -208,6 +233,21 @@ def test_a_queue_to_drop_is_dropped_when_it_is_back_unless_it_is_used_again(
         assert server.exists("_kombu.binding.dq.again")
 
 
+def test_with_the_queue_goes_the_mailbox_of_one_that_was_killed(
+    heard: Heard, valkey_url: str
+) -> None:
+    gone, kept = a_worker_at(valkey_url, name="gone"), a_worker_at(valkey_url, name="kept")
+    bindings = "_kombu.binding.celery.pidbox"
+    member = "\x06\x16\x06\x16{}.celery.pidbox".format
+    heard.collectors.use([valkey_url])
+    eventually(lambda: is_well(heard, valkey_url))
+    with redis.Redis.from_url(valkey_url, decode_responses=True) as server:
+        server.sadd(bindings, member(gone.nodename), member(kept.nodename))
+        heard.collectors.drop_queue(gone)
+        eventually(lambda: not server.sismember(bindings, member(gone.nodename)))
+        assert server.sismember(bindings, member(kept.nodename))
+
+
 def test_a_question_to_one_that_hangs_ends_and_leaves_nothing(valkey_url: str) -> None:
     questions = WorkerQuestions(SystemClock())
     with redis.Redis.from_url(valkey_url) as server:
@@ -233,7 +273,7 @@ def test_a_resolver_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
     try:
         for url in ("redis://nowhere.example:6379/0", "amqp://guest:guest@nowhere.example//"):
             with pytest.raises(TimeoutError, match=r"within 0\.2 s"):
-                bounded.connect(pidbox.connection(url), within_s=0.2)
+                bounded.connect(connections.connection(url), within_s=0.2)
     finally:
         released.set()
     eventually(lambda: not any("connect" in each.name for each in threading.enumerate()))

@@ -142,6 +142,16 @@ def test_many_are_stored_together(house: House, broker: str) -> None:
     eventually(lambda: left(broker, house) == 0)
 
 
+def test_one_message_tells_of_several(house: House, broker: str) -> None:
+    said = [ended("given-1"), ended("nobody's"), 7, ended("given-2")]
+    reports = Reports(broker)
+    reports.send(house.queue, Message("given-1", as_json(said)))
+    reports._opened().close()
+    house.inboxes.use([broker])
+    eventually(lambda: house.ids() == ["given-1", "given-2"])
+    eventually(lambda: left(broker, house) == 0)
+
+
 def test_what_cannot_be_stored_now_is_kept(house: House, broker: str) -> None:
     tries = []
 
@@ -219,7 +229,8 @@ GARBAGE = (
     *(
         json.dumps(said).encode()
         for said in (
-            [ended()], ended(id="forged-1"), ended(id=None), ended(id=["given"]), ended(app="bar"),
+            [[ended()]], ended(id="forged-1"), ended(id=None), ended(id=["given"]),
+            ended(app="bar"),
             ended(app=None), ended(state="PENDING"), ended(state="ODD"), ended(state=None),
             ended(state=["SUCCESS"]), ended(result="text"), ended(result=["a", "b"]),
             ended(result=7), ended(result={"a": float("nan")}), ended(error={"a": "b"}),

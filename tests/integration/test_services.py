@@ -9,6 +9,8 @@ import amqp
 import psutil
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests import services
 from tests.support import eventually, still_running
@@ -17,7 +19,7 @@ from tests.support import eventually, still_running
 @pytest.fixture
 def server() -> str:
     found = [path for path in map(shutil.which, services.RABBITMQ_SERVERS) if path]
-    return found[0] if found else services._install("rabbitmq-server", services.RABBITMQ_SERVERS)
+    return found[0] if found else services.install("rabbitmq-server", services.RABBITMQ_SERVERS)
 
 
 def test_a_private_rabbitmq_comes_and_goes(server: str, tmp_path: Path) -> None:
@@ -42,7 +44,9 @@ def test_a_valkey_comes_asks_for_its_password_and_goes(tmp_path: Path) -> None:
     before = _children()
     with services.valkey(tmp_path) as url:
         port = int(url.rpartition(":")[2].partition("/")[0])
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        once = Retry(NoBackoff(), 0)
+        refused = pytest.raises(redis.AuthenticationError)
+        with redis.Redis(port=port, retry=once) as stranger, refused:
             stranger.ping()
         with redis.Redis.from_url(url) as guest:
             assert guest.ping()
@@ -55,7 +59,7 @@ def test_a_valkey_comes_asks_for_its_password_and_goes(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(services.ServiceMissing, match="install rabbitmq-server"):
-        services._install("rabbitmq-server", ("no-such-server",))
+        services.install("rabbitmq-server", ("no-such-server",))
 
 
 def _opens(port: int, vhost: str) -> bool:

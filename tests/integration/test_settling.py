@@ -13,18 +13,21 @@ from celery.concurrency.prefork import TaskPool
 from celery.worker import state
 from kombu import Connection
 from kombu.asynchronous import Hub
+from kombu.common import QoS
 
+from cyme_supd.workers.holding import EXTRA, LOOK_EVERY_S, QUICK, Holding
+from cyme_supd.workers.letters import LETTER_SIZE, Told
 from cyme_supd.workers.outgoing import Message
-from cyme_supd.workers.settling import Settler, Told, collect, traced
+from cyme_supd.workers.settling import GATHER_S, HAND_OVER_S, Settler, collect, traced
 from tests.support import eventually
 
 
 class Ended:
     """A request as the settler sees it."""
 
-    def __init__(self, queue: str, id: str) -> None:
+    def __init__(self, queue: str, id: str, body: bytes = b"{}") -> None:
         self.id = id
-        self.told = Told(None, queue, Message(id, b"{}"))
+        self.told = Told(None, queue, Message(id, body))
         self.is_acked = False
 
     def acknowledge_now(self) -> None:
@@ -44,10 +47,13 @@ class House:
     def connect(self) -> None:
         self.connection = Connection(self.url)
         pool = TaskPool.__new__(TaskPool)
-        self.settler.open(SimpleNamespace(hub=self.hub, pool=pool, connection=self.connection))
+        self.qos = QoS(lambda **limits: None, 4)
+        self.settler.open(
+            SimpleNamespace(hub=self.hub, pool=pool, connection=self.connection, qos=self.qos)
+        )
 
-    def end(self, id: str) -> Ended:
-        ended = Ended(self.queue, id)
+    def end(self, id: str, body: bytes = b"{}") -> Ended:
+        ended = Ended(self.queue, id, body)
         self.settler.settle(ended)  # type: ignore[arg-type]
         return ended
 
@@ -61,11 +67,15 @@ class House:
         return all(each.is_acked for each in ended)
 
     def kept(self) -> list[Any]:
-        ids = []
+        """The letters, each by the id of its first task."""
+        return [id for id, _ in self.letters()]
+
+    def letters(self) -> list[Any]:
+        found = []
         with Connection(self.url) as connection:
             while (message := connection.default_channel.basic_get(self.queue, True)) is not None:
-                ids.append(message.properties["correlation_id"])
-        return ids
+                found.append((message.properties["correlation_id"], message.body))
+        return found
 
     def drop(self) -> None:
         with Connection(self.url) as connection:
@@ -85,7 +95,40 @@ def test_acknowledged_when_it_is_kept(house: House) -> None:
     one, two = house.end("1"), house.end("2")
     assert not one.is_acked
     eventually(lambda: house.settled(one, two))
-    assert house.kept() == ["1", "2"]
+    assert house.letters() == [("1", "[{},{}]")]
+
+
+def test_a_long_report_has_a_letter_of_its_own(house: House) -> None:
+    long = b'"' + LETTER_SIZE * b"a" + b'"'
+    ended = [house.end("1"), house.end("2", long), house.end("3"), house.end("4")]
+    eventually(lambda: house.settled(*ended))
+    assert house.letters() == [("1", "{}"), ("2", long.decode()), ("3", "[{},{}]")]
+
+
+@pytest.mark.parametrize(
+    ("at_hand", "ends", "delay_s"),
+    [
+        pytest.param(0, 1, HAND_OVER_S, id="nothing else to do"),
+        pytest.param(1, 1, GATHER_S, id="others to come"),
+        pytest.param(1, 2, HAND_OVER_S, id="half of what it may hold"),
+    ],
+)
+def test_gathered_only_where_the_worker_has_others_to_do(
+    house: House, monkeypatch: pytest.MonkeyPatch, at_hand: int, ends: int, delay_s: float
+) -> None:
+    eventually(lambda: house.settled(house.end("0")))
+    monkeypatch.setattr(state, "reserved_requests", range(at_hand))
+    delays: list[float] = []
+    later = house.hub.call_later
+
+    def noted(delay_s: float, *args: Any) -> Any:
+        delays.append(delay_s)
+        return later(delay_s, *args)
+
+    monkeypatch.setattr(house.hub, "call_later", noted)
+    for n in range(ends):
+        house.end(str(n))
+    assert [each for each in delays if each != LOOK_EVERY_S][-1] == delay_s
 
 
 def test_where_the_queue_has_gone(house: House) -> None:
@@ -94,7 +137,7 @@ def test_where_the_queue_has_gone(house: House) -> None:
     house.drop()
     two, three = house.end("2"), house.end("3")
     eventually(lambda: house.settled(two, three))
-    assert sorted(house.kept()) == ["2", "3"]
+    assert house.letters() == [("2", "[{},{}]")]
 
 
 def test_what_was_under_way_when_the_connection_broke_goes_again(house: House) -> None:
@@ -120,6 +163,38 @@ def test_a_broker_that_is_gone_at_the_end_is_not_waited_for(
     monkeypatch.setattr(state, "should_stop", 0)
     assert not house.end("1").is_acked
     house.connect()
+
+
+def test_holds_more_while_tasks_are_quick() -> None:
+    clock = [0.0]
+    hub = SimpleNamespace(timers=[])
+    hub.call_later = lambda s, call: hub.timers.append((clock[0] + s, call))
+    qos = QoS(lambda **limits: None, 4)
+    holding = Holding(SimpleNamespace(hub=hub, qos=qos))
+
+    def second(ends: int) -> int:
+        for _ in range(ends):
+            holding.ended()
+        clock[0] += LOOK_EVERY_S
+        due, hub.timers = hub.timers, []
+        for _, call in due:
+            call()
+        return holding.most
+
+    assert second(QUICK - 1) == 4
+    assert second(QUICK) == 4 + EXTRA
+    assert second(QUICK) == 4 + EXTRA
+    assert second(QUICK - 1) == 4
+    assert not hub.timers
+    assert second(QUICK) == 4 + EXTRA
+
+
+def test_any_number_stays_any_number() -> None:
+    qos = QoS(lambda **limits: None, 0)
+    holding = Holding(SimpleNamespace(hub=SimpleNamespace(call_later=lambda *a: None), qos=qos))
+    for _ in range(2 * QUICK):
+        holding.ended()
+    assert holding.most == 0
 
 
 def test_a_task_leaves_its_report_only_where_somebody_takes_it() -> None:

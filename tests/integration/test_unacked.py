@@ -10,7 +10,7 @@ import pytest
 import redis
 from kombu import Connection, Exchange, Producer, Queue
 
-from cyme_supd.workers import bounded, pidbox
+from cyme_supd.brokers import bounded, connections
 from cyme_supd.workers.boot.cyme_unacked import give_back, options
 
 
@@ -18,7 +18,7 @@ class Owner:
     """A consumer with a hash of its own, that can be killed."""
 
     def __init__(self, url: str, name: str) -> None:
-        self.connection: Connection = pidbox.connection(url, **options(name))
+        self.connection: Connection = connections.connection(url, **options(name))
         self.channel = self.connection.channel()
 
     def take(self, queue: Queue, count: int) -> list[Any]:
@@ -61,7 +61,7 @@ def put(url: str, queue: Queue, *bodies: Any, key: str = "key", **more: Any) -> 
 def back(url: str, owner: str, queue: Queue | None = None) -> int:
     """By a process that knows of nothing but what it is told."""
     exchanges = {queue.exchange.name: queue.exchange.type} if queue else {}
-    connection = pidbox.connection(url, **options(owner))
+    connection = connections.connection(url, **options(owner))
     try:
         return give_back(connection, exchanges)
     finally:
@@ -119,7 +119,7 @@ def test_each_queue_gets_its_own(valkey_url: str, client: redis.Redis, owner: st
     first.take(two, 1)
     first.die()
     exchanges = {each.exchange.name: each.exchange.type for each in (one, two)}
-    connection = pidbox.connection(valkey_url, **options(owner))
+    connection = connections.connection(valkey_url, **options(owner))
     assert give_back(connection, exchanges) == 2
     bounded.let_go(connection)
     assert (bodies(valkey_url, one), bodies(valkey_url, two)) == (["one"], ["two"])

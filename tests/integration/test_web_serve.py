@@ -23,13 +23,18 @@ import sys
 from cyme_supd.web.serve import serve
 from cyme_supd.web.settings import Settings
 from cyme_supd.service import ThisBranch
-from tests.unit.service_support import Backends, Hints, Logs, Questions, PlayedBranch, PlayedClock
+from tests.unit.service_support import Backends, Hints, Logs, PlayedBranch, PlayedClock
 from cyme_supd.clock import SystemClock
 from cyme_supd.service import Service
 from cyme_supd.testing.brokers import MemoryBrokerQueues
+from cyme_supd.testing.launches import MemoryLaunches
+from cyme_supd.testing.mailbox import MemoryFleet
 from cyme_supd.testing.publisher import MemoryPublisher
+from cyme_supd.testing.questions import MemoryQuestions
 from cyme_supd.testing.store import MemoryStore
+from cyme_supd.testing.strays import MemoryStrays
 from dataclasses import replace
+from tests.unit.values import the_launch
 
 BROKER = "redis://127.0.0.1:6379/0"
 
@@ -38,24 +43,28 @@ def make():
     with store.writing() as tx:
         row = PlayedBranch(store, PlayedClock()).row()
         tx.save_branch(replace(row, started_at=clock.now(), sup_interval=100.0))
+    fleet = MemoryFleet(clock)
     here = ThisBranch("b1", BROKER, False, 100.0)
-    return Service(store=store, hints=Hints(), questions=Questions(), logs=Logs(), clock=clock,
-                   here=here, broker_queues=MemoryBrokerQueues(), publisher=MemoryPublisher(),
-                   backends=Backends())
+    return Service(store=store, hints=Hints(), questions=MemoryQuestions(), logs=Logs(),
+                   clock=clock, here=here, strays=MemoryStrays(), backends=Backends(),
+                   broker_queues=MemoryBrokerQueues(), publisher=MemoryPublisher(),
+                   launched=MemoryLaunches(), launch_of=the_launch, mailbox=fleet,
+                   presence=fleet)
 
-serve(Settings(branch="b1", host=sys.argv[1], port=int(sys.argv[2]), processes=1), make)
+settings = Settings(branch="b1", host=sys.argv[1], port=int(sys.argv[2]), processes=1)
+serve(replace(settings, api_rate=int(sys.argv[3])), make)
 """
 CHECKOUT = Path(__file__).parents[2]
 
 
 class Server:
-    def __init__(self, host: str, home: Path) -> None:
+    def __init__(self, host: str, home: Path, api_rate: int = 0) -> None:
         self.host = host
         self.port = _free_port(host)
         self._path = home / "web.log"
         self._log = self._path.open("wb")
         self.arbiter = psutil.Popen(
-            [sys.executable, "-c", SCRIPT, host, str(self.port)],
+            [sys.executable, "-c", SCRIPT, host, str(self.port), str(api_rate)],
             cwd=CHECKOUT,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -208,3 +217,21 @@ def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
     worker.kill()
     eventually(lambda: server.arbiter.children() not in ([], [worker]))
     server.wait_until_up()
+
+
+@pytest.mark.parametrize("size", [0, 20_000])
+def test_one_too_many_is_refused_and_the_connection_goes_on(tmp_path: Path, size: int) -> None:
+    """Also where a body came along, and whichever the route."""
+    server = Server("127.0.0.1", tmp_path, api_rate=1)
+    try:
+        server.wait_until_up()
+        with httpx.Client(base_url=server.url, timeout=5) as client:
+            while client.get("/").status_code == 200:
+                pass
+            for path in ("/foo/", "/foo/queue/tasks/http://example.com/"):
+                refused = client.post(path, content=b"{" * size)
+                assert refused.status_code == 429
+                assert 1 <= int(refused.headers["Retry-After"]) <= 2
+                assert client.get("/ping/").json() == {"ok": "pong"}
+    finally:
+        server.close()

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
+from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import WorkQueue
+from cyme_supd.domain.catalogue import Version
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.status import Branch, Process, Running
 from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.supervisord.client import READ_TIMEOUT_S
 from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.testing.store import MemoryTransaction, MemoryView
+from tests.simulation.backlogs import SimulatedBacklogs
 from tests.simulation.disk import Disk, Sections
 from tests.simulation.remote import SimulatedRemote
 from tests.simulation.scheduler import Fiber, Never, Wakeup
@@ -79,6 +82,7 @@ class BranchProcess:
         # Nothing here waits by the real clock.
         self.queue._wakeup = cast(Any, Wakeup(self.fiber))
         self.programs = SeenPrograms(self)
+        self.backlogs = SimulatedBacklogs(world)
         self.remote = SimulatedRemote(
             scheduler,
             world.brokers,
@@ -100,6 +104,13 @@ class BranchProcess:
             broker=BROKER,
             max_starting=MAX_STARTING,
             reconnect_s=RECONNECT_S,
+            attendant=Attendant(
+                scheduler,
+                Rule(INTERVAL_S, RECONNECT_S),
+                self.backlogs,
+                world.is_stopped,
+                scheduler.random.random,
+            ),
         )
         scheduler.tell("branch: begins")
         world.supervisord.on_change = self.poll_soon
@@ -129,6 +140,7 @@ class BranchProcess:
         self.is_alive = False
         self.world.supervisord.on_change = None
         self.remote.stop()
+        self.backlogs.end()
 
     # What every port passes through
 
@@ -279,9 +291,9 @@ class GatedStore:
             yield view
 
     @contextmanager
-    def writing(self) -> Iterator[MemoryTransaction]:
+    def writing(self, stamp: Version | None = None) -> Iterator[MemoryTransaction]:
         self._open("save")
-        with self._world.store.writing() as tx:
+        with self._world.store.writing(stamp) as tx:
             before = tx.workers(BRANCH)
             yield tx
             self._world.laws.on_write(before, tx.workers(BRANCH))

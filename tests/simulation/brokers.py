@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tests.simulation.scheduler import Scheduler
     from tests.simulation.workers import Worker
 
+#: Times for which it is away that are shorter than that perhaps nobody notices.
+NOTICED_S = 10.0
 #: How long one that is not to be lost may be under way when times are bad.
 LATE_S = 8.0
 
@@ -36,7 +38,7 @@ class Broker:
 
     ``lost``, ``late`` and ``doubled`` are shares of the messages; ``refused``
     are queues that are there, declared otherwise. ``hearer`` is whoever reads
-    the branch's reply queue.
+    the branch's reply queue. ``well_since_s`` leaves out what nobody may have noticed.
     """
 
     def __init__(self, scheduler: Scheduler, url: str) -> None:
@@ -44,7 +46,7 @@ class Broker:
         self.url = url
         self.number = 1
         self.is_down = self.is_hung = False
-        self.well_since_s = scheduler.now_s
+        self.well_since_s = self.ill_since_s = scheduler.now_s
         self.lost = self.late = self.doubled = 0.0
         self.refused: set[str] = set()
         self.hearer: Hearer | None = None
@@ -64,6 +66,7 @@ class Broker:
 
     def go_down(self) -> None:
         self.scheduler.tell("broker %s: down", self.url)
+        self._fall_ill()
         self.is_down, self.is_hung = True, False
         self.number += 1
         self._kept.clear()
@@ -76,14 +79,20 @@ class Broker:
     def hang(self) -> None:
         if not self.is_down:
             self.scheduler.tell("broker %s: hangs", self.url)
+            self._fall_ill()
             self.is_hung = True
+
+    def _fall_ill(self) -> None:
+        if self.is_up:
+            self.ill_since_s = self.scheduler.now_s
 
     def come_back(self) -> None:
         if self.is_up:
             return
         self.scheduler.tell("broker %s: is back", self.url)
         self.is_down = self.is_hung = False
-        self.well_since_s = self.scheduler.now_s
+        if self.scheduler.now_s - self.ill_since_s >= NOTICED_S:
+            self.well_since_s = self.scheduler.now_s
         stuck, self._stuck = self._stuck, []
         for what, args in stuck:
             what(*args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cyme_supd.domain.healing import IN_PROCESS_POOLS
 from cyme_supd.domain.status import ProcessState
 from tests.simulation.brokers import Broker
 
@@ -103,11 +104,25 @@ class Faults:
         world.begin_supervisord()
         world.begin_branch()
         for process in world.processes:
-            if process.worker is not None:
-                process.worker.is_deaf = False
-                # Those that nobody starts again are nobody's to replace.
-                if not world.heals or process.on_exit is None:
-                    process.worker.go_on()
+            worker = process.worker
+            if worker is not None and not self._is_to_be_replaced(process, worker):
+                worker.go_on()
+
+    def _is_to_be_replaced(self, process: Process, worker: Worker) -> bool:
+        """Whether the branch is to see to it, should it hang or be deaf.
+
+        Not where nobody starts it again; and silence alone is no proof where
+        tasks run in the process that should answer, or where all of a broker's
+        workers are silent at once.
+        """
+        if process.on_exit is None or self._world.laws.has_treated(process.name):
+            return False
+        if not worker.is_hung or worker.is_stopped:
+            return True
+        beside = [each.worker for each in self._world.processes if each is not process]
+        speak = [each for each in beside if each and each.broker is worker.broker]
+        is_alone = not any(not each.is_hung and each.is_connected for each in speak)
+        return worker.pool not in IN_PROCESS_POOLS and not is_alone
 
     def _next(self, storm: int) -> None:
         delay_s = self._scheduler.random.expovariate(1 / EVERY_S)
@@ -143,7 +158,7 @@ class Faults:
 
     def _go_on(self, worker: Worker, storm: int) -> None:
         # In good times one that hangs goes on by itself no more.
-        if not self._world.heals or (self._is_stormy and storm == self._storm):
+        if self._is_stormy and storm == self._storm:
             worker.go_on()
 
     def _deafen_worker(self) -> None:
@@ -178,8 +193,8 @@ class Faults:
 
     def _disturb_messages(self) -> None:
         broker = self._a_broker()
-        # Who hears nothing of a worker for long enough may take it for hung.
-        broker.lost = 0.0 if self._world.heals else self._scheduler.between(0.0, 0.6)
+        # So few that nobody is taken for hung for that.
+        broker.lost = self._scheduler.between(0.0, 0.15)
         broker.late = self._scheduler.between(0.0, 0.6)
         broker.doubled = self._scheduler.between(0.0, 0.5)
         self._later(60.0, self._heal_messages, broker)

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cyme_supd.domain.declaration import entry
+from cyme_supd.domain.foresight import foresee
+from cyme_supd.domain.recall import Files, recalled
+from cyme_supd.domain.restarts import CRASH_LOOPING, FREE_ENDS
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import ProcessState, Status
 from cyme_supd.testing.store import MemoryView
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 
 #: What was seen so short a time ago may be believed; the disk may be slow meanwhile.
 AT_ONCE_S = 1.0
+#: The same of what only the workers can tell.
+KNOWN_S = 15.0
+#: As the rule of restarts has it: who is up for longer did not end soon.
+SETTLED_S = 60.0
+#: So often one may be ended for what ails it until it is left alone for longer
+#: than anybody here waits, and within which time.
+TREATED, TREATED_WITHIN_S = 2, 1200.0
 
 
 class Laws:
@@ -37,6 +47,9 @@ class Laws:
         self._is_blind = True
         self._view: MemoryView | None = None
         self._identities: dict[tuple[str, int, str], str] = {}
+        # How often each has ended soon and by itself, in a row.
+        self._soon_ends: dict[str, int] = {}
+        self._treated: dict[str, list[float]] = {}
 
     def violate(self, text: str) -> None:
         self._world.scheduler.tell("BROKEN: %s", text)
@@ -109,18 +122,46 @@ class Laws:
 
     def has_reason_to_end(self, worker: Worker, process: Process) -> bool:
         running = process.worker
+        if self._soon_ends.get(worker.name, 0) > FREE_ENDS:
+            return True
         if running is None:
             return False
         if running.identity != self._identity(worker) or _has_other(worker, running):
             return True
-        return self._world.heals and self._is_sick(running)
+        if running.is_ending:
+            # What it was asked to end for may be over; it ends.
+            return True
+        if is_sick := self._is_sick(running):
+            self._treated.setdefault(worker.name, []).append(self._world.scheduler.now_s)
+        return is_sick
 
     def _is_sick(self, running: Running) -> bool:
-        """Whether it had time to be well, and is not."""
-        now_s = self._world.scheduler.now_s
-        if not running.broker.is_up or now_s - running.broker.well_since_s < RECONNECT_S:
+        """Whether it had time to be well, and was not when that could be known."""
+        now_s, broker = self._world.scheduler.now_s, running.broker
+        until_s = now_s if broker.is_up else broker.ill_since_s
+        if now_s - until_s > KNOWN_S or until_s - broker.well_since_s < RECONNECT_S:
             return False
-        return running.is_hung or running.is_deaf
+        is_over = not (running.is_hung or running.is_deaf)
+        return not is_over or now_s - running.well_at_s < KNOWN_S
+
+    def has_treated(self, name: str) -> bool:
+        """Whether it has been ended so often of late that it is left alone for now."""
+        since_s = self._world.scheduler.now_s - TREATED_WITHIN_S
+        return sum(at_s > since_s for at_s in self._treated.get(name, ())) >= TREATED
+
+    # What happens to processes
+
+    def on_end(self, process: Process) -> None:
+        if process.is_asked_to_end:
+            return
+        lived_s = self._world.scheduler.now_s - process.begun_s
+        has_settled = lived_s > SETTLED_S + KNOWN_S and process.worker is not None
+        ends = 0 if has_settled else self._soon_ends.get(process.name, 0) + 1
+        self._soon_ends[process.name] = ends
+
+    def on_given_up(self, name: str) -> None:
+        """supervisord will start it no more: that is often enough."""
+        self._soon_ends[name] = FREE_ENDS + 1
 
     def _check_removal(self, verb: str, worker: Worker) -> None:
         if not worker.instance.is_deleting:
@@ -170,6 +211,7 @@ class Laws:
         for worker in workers:
             if worker.name != FOREIGN:
                 found.extend(self._of_status(worker, statuses.get(worker.name)))
+                found.extend(self._of_plan(worker, statuses.get(worker.name)))
         found.extend(self._leftovers(names))
         return found
 
@@ -225,6 +267,18 @@ class Laws:
         told = tuple(getattr(status, field, "nothing") for field in fields)
         if told != wanted and not worker.instance.is_deleting:
             yield f"of {worker.name} the store says {told}, not {wanted}"
+        conditions = status.conditions if status else ()
+        if is_up and any(each.type == CRASH_LOOPING for each in conditions):
+            yield f"of {worker.name} the store says that it ends too often"
+
+    def _of_plan(self, worker: Worker, status: Status | None) -> Iterator[str]:
+        """Whoever goes by store and files alone has nothing to plan either."""
+        name, disk = worker.name, self._world.disk
+        running = disk.running(name, status.pid) if status and status.pid else None
+        files = Files(disk.written(name), disk.queues(name), running)
+        seen = recalled(worker, worker, status, files)
+        for step in foresee(worker, the_launch(worker), seen):
+            yield f"of {name} the plan says {step}"
 
     def _leftovers(self, names: set[str]) -> Iterator[str]:
         disk, programs = self._world.disk, self._world.supervisord.programs

@@ -10,11 +10,15 @@ from cyme_supd.domain.spec import Instance
 from cyme_supd.errors import CymeError
 from cyme_supd.service import Service, ThisBranch
 from cyme_supd.testing.brokers import MemoryBrokerQueues
+from cyme_supd.testing.launches import MemoryLaunches
+from cyme_supd.testing.mailbox import MemoryFleet
 from cyme_supd.testing.publisher import MemoryPublisher
+from cyme_supd.testing.questions import MemoryQuestions
+from cyme_supd.testing.strays import MemoryStrays
 from tests.simulation.branch import BRANCH
 from tests.simulation.supervisord import FOREIGN
-from tests.unit.service_support import Backends, Logs, Questions
-from tests.unit.values import BROKER, INTERVAL_S
+from tests.unit.service_support import Backends, Logs
+from tests.unit.values import BROKER, INTERVAL_S, the_launch
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -37,14 +41,20 @@ class People:
         self._random = random
         self._is_busy = False
         self._crowd = 0
+        nobody = MemoryFleet(world.scheduler)
         self._service = Service(
             store=world.store,
             hints=world,
-            questions=Questions(),
+            questions=MemoryQuestions(),
             broker_queues=MemoryBrokerQueues(),
             logs=Logs(),
             publisher=MemoryPublisher(),
             backends=Backends(),
+            launched=MemoryLaunches(),
+            launch_of=the_launch,
+            strays=MemoryStrays(),
+            mailbox=nobody,
+            presence=nobody,
             clock=world.scheduler,
             here=ThisBranch(BRANCH, BROKER, is_root=False, sup_interval=INTERVAL_S),
         )

@@ -31,6 +31,8 @@ class Process:
         self.pid = pid
         self.on_exit = on_exit
         self.is_alive = True
+        self.is_asked_to_end = False
+        self.begun_s = world.scheduler.now_s
         self.worker: Worker | None = None
         self._lock_until = world.scheduler.now_s + LOCK_WAIT_S
         world.scheduler.after(world.scheduler.between(0.005, 0.05), self._launch)
@@ -59,6 +61,7 @@ class Process:
             self.exit(69)
 
     def term(self) -> None:
+        self.is_asked_to_end = True
         self.world.scheduler.tell("%s: %s is asked to end", self.name, self.pid)
         if self.worker is None:
             self.exit(-15)
@@ -66,6 +69,7 @@ class Process:
             self.worker.end_warmly()
 
     def kill(self) -> None:
+        self.is_asked_to_end = True
         self.world.scheduler.tell("%s: %s is killed", self.name, self.pid)
         self.exit(-9)
 

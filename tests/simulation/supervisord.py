@@ -193,6 +193,7 @@ class Supervisord:
         program = self.programs.get(name)
         if program is not None and program.state is S.BACKOFF:
             program.state, program.due_at = S.FATAL, None
+            self.world.laws.on_given_up(name)
             self._touch(program)
 
     def clock_jumped(self, seconds: float) -> None:

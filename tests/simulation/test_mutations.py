@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cyme_supd.branch import reconciler
+from cyme_supd.branch import care, reconciler
 from cyme_supd.branch.actor import Actor
 from cyme_supd.branch.reconciler import Reconciler
 from cyme_supd.branch.workqueue import Work, WorkQueue
-from cyme_supd.domain import health, plan
+from cyme_supd.domain import healing, health, plan, restarts
 from cyme_supd.domain.plan import Action, Cancel, Consume, Forget, Start, Stop
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Observation
@@ -184,6 +184,23 @@ def launches_without_a_lock(patch: Patch) -> None:
     patch.setattr(World, "has_locks", False)
 
 
+def finds_nobody_ill(patch: Patch) -> None:
+    patch.setattr(care, "diagnose", lambda *_: None)
+
+
+def minds_no_queue_that_grows(patch: Patch) -> None:
+    patch.setattr(care, "stuck", lambda *_: None)
+
+
+def takes_one_lost_answer_for_the_end(patch: Patch) -> None:
+    patch.setattr(healing, "HUNG_ASKS", 1)
+    patch.setattr(healing, "silence_allowed_s", lambda _worker: 0)
+
+
+def gives_up_on_who_ends_twice(patch: Patch) -> None:
+    patch.setattr(restarts, "FREE_ENDS", 1)
+
+
 MUTATIONS: dict[Mutation, str] = {
     stops_who_is_silent: "stop .*, which is as it should be",
     stops_when_the_broker_is_away: "stop .*, which is as it should be",
@@ -201,6 +218,10 @@ MUTATIONS: dict[Mutation, str] = {
     looks_only_at_what_is_new: "not within",
     leaves_a_section_of_somebody_elses: "there is a section of",
     launches_without_a_lock: "two of",
+    finds_nobody_ill: "is not well",
+    minds_no_queue_that_grows: "is not well",
+    takes_one_lost_answer_for_the_end: "stop .*, which is as it should be",
+    gives_up_on_who_ends_twice: "stop .*, which is as it should be",
 }
 
 

@@ -23,8 +23,9 @@ class Worker:
 
     ``queues`` is what it consumes from, with the digest of the declaration each
     is really bound by; ``taken`` what it takes again after every reconnect, and
-    tells; ``tasks`` when each that runs will be done. ``is_hung``: stopped by a signal nobody can
-    refuse; ``is_deaf``: answers, and begins nothing.
+    tells; ``tasks`` when each that runs will be done. ``is_hung``: does nothing at all,
+    ``is_stopped``: for a signal that nobody can refuse; ``is_deaf``: answers, and begins nothing.
+    ``well_at_s`` is when it was last over.
     """
 
     def __init__(self, world: World, process: Process, launch: Launch) -> None:
@@ -42,8 +43,9 @@ class Worker:
         self.refused: dict[str, tuple[str, str]] = {}
         self.tasks: list[float] = []
         self.started = 0
-        self.is_hung = self.is_deaf = self.is_ending = self.has_answered = False
-        self.hung_at = self.deaf_at = 0.0
+        self.is_hung = self.is_stopped = self.is_deaf = False
+        self.is_ending = self.has_answered = False
+        self.deaf_at = self.well_at_s = 0.0
         self.connection: int | None = None
         self._failures = 0
         self._next_s = 0.0
@@ -127,10 +129,12 @@ class Worker:
 
     def hang(self) -> None:
         self.is_hung = True
-        self.hung_at = self.world.scheduler.now_s
+        self.is_stopped = self.world.scheduler.chance(0.5)
 
     def go_on(self) -> None:
-        self.is_hung = False
+        if self.is_hung or self.is_deaf:
+            self.well_at_s = self.world.scheduler.now_s
+        self.is_hung = self.is_stopped = self.is_deaf = False
         unread, self._unread = self._unread, []
         for message in unread:
             self.world.scheduler.after(self._latency_s(), self._handle, message)

@@ -87,6 +87,8 @@ _BOTH: dict[str, tuple[Any, ...]] = {
     "stop_timeout_s": (*_NO_WHOLE, -1, 86401, 2**63),
     "timeout": ("1", "x", True, -1, 60.1, 61, HUGE, [1], {"a": 1}, DEEP),
     "secrets": (1, 0, "1", "yes", [True], {"a": 1}),
+    # Empty it is no default: it would do what somebody wanted to look at.
+    "dry_run": (1, 0, "1", "yes", None, "", [True], {"a": 1}),
     "no_such": ("x", None, 1, DEEP),
     "Broker": ("amqp://h//",),
     "broker ": ("amqp://h//",),
@@ -126,7 +128,7 @@ INSTANCE_VALUES: dict[str, tuple[Any, ...]] = {
     "branch": (*_NO_TEXT, "other", "../b1", "a b", "a\nb", "\ud800", LONG, "B1"),
     "celery_app": ("proj:app",),
     "user": ("root",),
-    "placement": ("spread",),
+    "placement": ("sprad", "two", 1),
     "tracked": (True,),
 }  # fmt: skip
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cyme_supd.branch.care import Attendant
+from cyme_supd.branch.care import Attendant, Rule
+from cyme_supd.branch.lease import Right
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.domain.spec import App, Instance, Worker
@@ -36,19 +37,24 @@ class Host:
         """The branch dies and is back: it knows what is stored, and no more."""
         self.reconciler = self.another()
 
-    def another(self, attendant: Attendant | None = None) -> Reconciler:
+    def another(self, attendant: Attendant | None = None, right: Right | None = None) -> Reconciler:
         """The reconciler of a branch process that has just started."""
         return Reconciler(
             Surroundings(
                 self.store, self.programs, self.launches, self.remote, self.queue, self.clock
             ),
-            about=lambda: Branch("b1", "http://h", 1, "0", INTERVAL_S, 2, "INFO", None, AT),
+            about=self.about,
             launch_of=the_launch,
             broker=BROKER,
             max_starting=self.max_starting,
             reconnect_s=RECONNECT_S,
-            attendant=attendant,
+            attendant=attendant
+            or Attendant(self.clock, Rule(INTERVAL_S, RECONNECT_S), chance=lambda: 0.5),
+            right=right,
         )
+
+    def about(self) -> Branch:
+        return Branch("b1", "http://h", 1, "0", INTERVAL_S, 2, "INFO", None, AT)
 
     def create(self, name: str = "w1", **fields: object) -> None:
         with self.store.writing() as tx:

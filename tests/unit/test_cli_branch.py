@@ -82,17 +82,23 @@ def test_defaults(run: Run) -> None:
     assert run.settings == {
         "id": None,
         "broker": None,
+        "database": None,
         "host": "127.0.0.1",
         "port": 8000,
         "has_httpd": True,
+        "has_srs": True,
         "numc": 2,
+        "fleet": "cyme",
         "sup_interval": 5.0,
         "wait_after_broker_revived": 35.0,
         "restart_max_rate": "1/m",
         "loglevel": "INFO",
         "logfile": None,
+        "pidfile": None,
+        "is_detached": False,
         "server_names": (),
         "cors_origins": (),
+        "api_rate": 2000,
         "is_insecure": False,
         "url_allow": (),
         "url_deny": (),
@@ -114,6 +120,7 @@ def test_a_file_knows_every_long_option(run: Run) -> None:
         "instance_dir = /r",
         "server-name = a.example b.example",
         "without-http = yes",
+        "without-srs = yes",
         "sup-interval = 2",
     )
 
@@ -121,8 +128,17 @@ def test_a_file_knows_every_long_option(run: Run) -> None:
 
     assert run.root == "/r"
     assert run.settings["server_names"] == ("a.example", "b.example")
-    assert run.settings["has_httpd"] is False
+    assert run.settings["has_httpd"] is run.settings["has_srs"] is False
     assert run.settings["sup_interval"] == 2.0
+
+
+def test_a_database_that_cannot_be_shared(run: Run) -> None:
+    result = run(CYME_DATABASE="oracle://u:s3cret@h/db")
+
+    assert result.exit_code == 2
+    assert "mariadb://user:password@host:port/name" in result.output
+    assert "s3cret" not in result.output
+    assert run.settings == {}
 
 
 def test_a_percent_sign_in_a_file_is_one(run: Run) -> None:

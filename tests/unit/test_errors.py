@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cyme_supd import errors
-from cyme_supd.errors import CymeError, Internal, from_wire
+from cyme_supd.errors import Conflict, CymeError, Internal, from_wire
 
 CLASSES = [
     each
@@ -19,8 +19,23 @@ def test_an_error_arrives_as_one_of_its_code(cls: type[CymeError]) -> None:
     arrived = from_wire(cls("what", "do this").to_wire())
 
     assert issubclass(cls, type(arrived))
-    assert (arrived.code, arrived.http, arrived.exit) == (cls.code, cls.http, cls.exit)
+    assert (arrived.code, arrived.exit) == (cls.code, cls.exit)
     assert (arrived.message, arrived.hint) == ("what", "do this")
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_between_branches_it_stays_what_it_is(cls: type[CymeError]) -> None:
+    arrived = from_wire(cls("what", "do this").to_peer())
+
+    assert type(arrived) is cls
+    assert (arrived.message, arrived.hint) == ("what", "do this")
+
+
+def test_a_class_that_is_not_there_or_of_another_code_is_what_its_code_is() -> None:
+    body = Conflict("what").to_peer()
+
+    assert type(from_wire({**body, "class": "NameTaken"})) is Conflict
+    assert type(from_wire({**body, "class": "Invalid"})) is Conflict
 
 
 @pytest.mark.parametrize("body", [{"code": "of_a_later_version", "message": "what"}, {}])

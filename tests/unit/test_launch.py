@@ -31,6 +31,7 @@ def test_defaults(tmp_path: Path) -> None:
         "identity": "",
         "death_signal": "TERM",
         "log": True,
+        "notifies": False,
     }
 
 
@@ -76,7 +77,8 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def environ(inherited: dict[str, str], **wanted: Any) -> dict[str, str]:
-    return launch.environ({"environment": {}, "boot": None, **wanted}, "/r/instances/w1", inherited)
+    plain: dict[str, Any] = {"environment": {}, "boot": None, "notifies": False}
+    return launch.environ({**plain, **wanted}, "/r/instances/w1", inherited)
 
 
 def test_given_wins_over_inherited() -> None:
@@ -87,6 +89,12 @@ def test_given_wins_over_inherited() -> None:
 def test_supervisords_own_stay_but_not_ours() -> None:
     found = environ({"SUPERVISOR_ENABLED": "1", launch.SUPERVISORD_PID: "7"})
     assert found == {"SUPERVISOR_ENABLED": "1", "CYME_LAUNCH_DIRECTORY": "/r/instances/w1"}
+
+
+def test_one_program_alone_speaks_to_the_service_manager() -> None:
+    inherited = {"NOTIFY_SOCKET": "/run/systemd/notify"}
+    assert "NOTIFY_SOCKET" not in environ(inherited)
+    assert environ(inherited, notifies=True)["NOTIFY_SOCKET"] == "/run/systemd/notify"
 
 
 @pytest.mark.parametrize(

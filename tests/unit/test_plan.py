@@ -286,6 +286,9 @@ def test_its_own_queue_taken_from_it_is_given_back() -> None:
         (S.BACKOFF, Care(is_held=True), [Stop]),
         (S.STOPPED, Care(is_held=True), []),
         (S.FATAL, Care(is_held=True), []),
+        (S.RUNNING, Care(yields_to="b2"), [Stop]),
+        (S.BACKOFF, Care(yields_to="b2"), [Stop]),
+        (S.STOPPED, Care(yields_to="b2"), []),
     ],
 )
 def test_what_it_needs(state: ProcessState, care: Care, expected: list[type[Action]]) -> None:

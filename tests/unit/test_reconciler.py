@@ -262,7 +262,9 @@ def test_one_that_cannot_be_helped_does_not_keep_others_waiting(host: Host) -> N
     assert host.state("w2") is S.STARTING
 
 
-def test_one_whose_name_is_taken_says_so_once_and_can_be_deleted(host: Host) -> None:
+def test_one_whose_name_is_taken_says_so_once_and_can_be_deleted(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     host.programs.add_foreign("w1")
     host.create("w1")
     host.hint()
@@ -270,6 +272,9 @@ def test_one_whose_name_is_taken_says_so_once_and_can_be_deleted(host: Host) -> 
     before = host.store.version()
     host.look()
     assert host.store.version() == before
+    assert [one.levelname for one in caplog.records if "not a program" in one.message] == [
+        "WARNING"
+    ]
 
     host.edit(is_deleting=True)
     host.hint()

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from cyme_supd.domain import restarts
-from cyme_supd.domain.restarts import FREE_ENDS, LONGEST_PAUSE_S, PAUSE_S, Record, pause
+from cyme_supd.domain.restarts import BY_HAND_S, FREE_ENDS, LONGEST_PAUSE_S, PAUSE_S, Record, pause
 from cyme_supd.domain.status import (
     Ailment,
     Answer,
@@ -38,6 +38,7 @@ class Life:
         self.pid = 99
         self.state = S.STOPPED
         self.answers = False
+        self.is_asked_to_end = True
 
     @property
     def at(self) -> datetime:
@@ -49,7 +50,13 @@ class Life:
         now = NOW + self.passed_s
         answer = Answer(now, self.pid, None, declared(worker)) if self.answers else None
         process = Process("w1", self.state, pid, started_at=float(self.pid))
-        return replace(seen(worker, S.RUNNING), process=process, now=now, answer=answer)
+        return replace(
+            seen(worker, S.RUNNING),
+            process=process,
+            now=now,
+            answer=answer,
+            is_asked_to_end=self.is_asked_to_end,
+        )
 
     def look(self, generation: int = 1, chance: float = EVEN) -> Care:
         self.record = restarts.follow(
@@ -70,6 +77,18 @@ class Life:
             self.becomes(S.STARTING)
             care = self.becomes(S.BACKOFF, after_s)
         return care
+
+
+def test_one_that_is_stopped_by_somebody_else_is_told_of_for_a_while() -> None:
+    life = Life()
+    life.is_asked_to_end = False
+    assert not life.becomes(S.STOPPED).was_stopped_by_hand
+    life.becomes(S.STARTING)
+    assert life.becomes(S.STOPPING).was_stopped_by_hand
+    assert life.becomes(S.STARTING, BY_HAND_S - 1).was_stopped_by_hand
+    assert not life.becomes(S.RUNNING, 1).was_stopped_by_hand
+    assert life.becomes(S.STOPPED).was_stopped_by_hand
+    assert not life.look(generation=2).was_stopped_by_hand
 
 
 def looping() -> Life:
@@ -139,6 +158,15 @@ def test_ends_that_were_asked_for_do_not_count() -> None:
 
 def test_one_that_was_given_up_is_held_at_once() -> None:
     assert Life().becomes(S.FATAL).is_held
+
+
+def test_another_spec_is_tried_at_once_and_once() -> None:
+    life = Life()
+    life.becomes(S.FATAL)
+
+    assert not life.look(generation=2).is_held
+    life.pid, life.state = life.pid + 1, S.FATAL
+    assert life.look(generation=2).is_held
 
 
 def test_it_is_tried_once_in_longer_and_longer_pauses() -> None:

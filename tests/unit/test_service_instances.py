@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import ProcessState
 from cyme_supd.errors import (
     Conflict,
@@ -18,39 +16,7 @@ from cyme_supd.errors import (
     Unavailable,
 )
 from cyme_supd.service import Outcome
-from tests.unit.service_support import START, World, world
-
-
-@pytest.fixture
-def house() -> World:
-    made = world()
-    made.service.apps.put("foo", {})
-    return made
-
-
-def put(house: World, name: str | None = "w1", **given: Any) -> Any:
-    return house.service.instances.put("foo", name, given, 5)
-
-
-def generation(house: World) -> int:
-    return house.service.instances.get("foo", "w1").instance.generation
-
-
-def later(house: World, change: Callable[[], object], at_s: float) -> None:
-    """Call *change* once, when the clock has reached *at_s*."""
-
-    def check() -> None:
-        if house.clock.elapsed >= at_s:
-            house.clock.listeners.remove(check)
-            change()
-
-    house.clock.listeners.append(check)
-
-
-def declare(house: World, name: str) -> None:
-    with house.store.writing() as tx:
-        tx.add_queue(Queue("foo", name, name, "direct", name, {}, START))
-
+from tests.unit.service_support import World, declare, generation, put
 
 # Creating
 

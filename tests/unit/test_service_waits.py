@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import ProcessState
 from cyme_supd.errors import (
     Conflict,
     NotFound,
     SpawnFailed,
+    Timeout,
     Unavailable,
 )
 from cyme_supd.service import Outcome
 from tests.support import eventually
-from tests.unit.service_support import HERE, KEY, START, World, world
-
-
-@pytest.fixture
-def house() -> World:
-    made = world()
-    made.service.apps.put("foo", {})
-    return made
-
-
-def put(house: World, name: str | None = "w1", **given: Any) -> Any:
-    return house.service.instances.put("foo", name, given, 5)
-
-
-def generation(house: World) -> int:
-    return house.service.instances.get("foo", "w1").instance.generation
-
-
-def later(house: World, change: Callable[[], object], at_s: float) -> None:
-    """Call *change* once, when the clock has reached *at_s*."""
-
-    def check() -> None:
-        if house.clock.elapsed >= at_s:
-            house.clock.listeners.remove(check)
-            change()
-
-    house.clock.listeners.append(check)
-
-
-def declare(house: World, name: str) -> None:
-    with house.store.writing() as tx:
-        tx.add_queue(Queue("foo", name, name, "direct", name, {}, START))
-
+from tests.unit.service_support import (
+    HERE,
+    KEY,
+    World,
+    later,
+    put,
+    world,
+)
 
 # When it does not come
 
@@ -123,14 +97,15 @@ def test_a_branch_that_makes_no_pass(house: World) -> None:
 
 
 def test_a_branch_that_never_was() -> None:
-    house = world()
-    house.branch.is_dead = True
-    with house.store.writing() as tx:
-        row = replace(house.branch.row(), id="b2")
-        tx.save_branch(row)
-    other = world(here=replace(HERE, id="b3"))
+    # Another is there.
+    other = world()
+    other.service = other.over(other.store, replace(HERE, id="b3"))
     other.service.apps.put("foo", {})
-    reply = other.service.instances.put("foo", "w1", {}, 5)
+    # It may be about to start, as its web has just done.
+    with pytest.raises(Timeout, match="not looked at yet"):
+        other.service.instances.put("foo", "w1", {}, 5)
+    other.clock.elapsed += 3 * HERE.sup_interval
+    reply = other.service.instances.put("foo", "w2", {}, 5)
     assert reply.outcome == Outcome(False, "the branch has not started")
 
 
@@ -231,3 +206,29 @@ def test_branches_and_health(house: World) -> None:
     assert house.service.health.check().parts["store"] == {"ok": False, "reason": "locked"}
     house.store.failure = None
     eventually(lambda: house.service.branches.names() == ["b1"])
+
+
+def test_one_that_has_no_lease_is_not_well(house: World) -> None:
+    """What is stored of the branch is said by who has it, and that one is well."""
+
+    def lease() -> dict[str, Any]:
+        health = check()
+        assert health.is_ok is health.parts["lease"]["ok"]
+        return dict(health.parts["lease"])
+
+    def take(holder: str) -> None:
+        with house.store.recording() as tx:
+            assert tx.take_lease("b1", holder, house.clock.now(), 15.0) == holder
+
+    assert "lease" not in house.service.health.check().parts
+    check = house.over(house.store, replace(HERE, is_shared=True, holder="here")).health.check
+    assert lease()["reason"] == "nobody acts for branch 'b1' at the moment"
+    take("here")
+    assert lease() == {"ok": True}
+    house.clock.sleep(15.0)
+    assert not lease()["ok"]
+    take("elsewhere")
+    assert "held back: elsewhere acts for branch 'b1'" in lease()["reason"]
+    house.clock.sleep(15.0)
+    take("here")
+    assert lease()["ok"]

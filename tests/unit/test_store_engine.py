@@ -71,7 +71,8 @@ def test_paths_with_odd_characters_in_them(tmp_path: Path, folder: str) -> None:
         "sqlite:///:memory:",
         "sqlite:////x.db?mode=memory",
         "sqlite:////x%00.db",
-        "postgresql://u:secret@h/db",
+        "oracle://u:secret@h/db",
+        "postgresql://u:secret@h",
     ],
 )
 def test_urls_it_cannot_use(url: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from sqlalchemy import event
 
-from cyme_supd.store.engine import connected, create_file, sqlite_url
+from cyme_supd.store.engine import connected, create_database, sqlite_url
 from cyme_supd.store.migrations import alembic_config, migrate
 from cyme_supd.store.repository import SqlStore
 from tests.contract.store.values import DEFAULT, pending
@@ -42,7 +42,7 @@ def test_by_an_index(store: SqlStore) -> None:
 
 
 def test_after_a_migration(store: SqlStore) -> None:
-    create_file(store.engine)
+    create_database(store.engine)
     with store.engine.execution_options(cyme_is_writing=True).begin() as connection:
         command.upgrade(alembic_config(connection), "0003")
         connection.exec_driver_sql(

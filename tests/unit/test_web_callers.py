@@ -11,18 +11,11 @@ from werkzeug.test import TestResponse
 
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
-from tests.unit.service_support import KEY, World, world
+from tests.unit.service_support import KEY, World
 
 DETAILS = """name app branch is_enabled queues broker max_concurrency min_concurrency pool arguments
     extra_config stop_timeout_s hung_timeout_s created_at generation state pid ready consuming
     conditions observed_at"""
-
-
-@pytest.fixture
-def house() -> World:
-    made = world()
-    made.service.apps.put("foo", {})
-    return made
 
 
 @pytest.fixture

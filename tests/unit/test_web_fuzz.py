@@ -20,6 +20,7 @@ NOUNS = ("foo", "instances", "queues", "queue", "branches", "health", "ping", "q
 PARAMETERS = (
     "timeout", "max", "min", "max_concurrency", "queues", "broker", "arguments", "pool", "purge",
     "nowait", "force", "environment", "extra_config", "exchange_type", "options", "stop_timeout_s",
+    "dry_run",
 )  # fmt: skip
 
 segments = st.sampled_from(NOUNS) | st.text(min_size=1, max_size=20)

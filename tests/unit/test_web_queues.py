@@ -14,7 +14,7 @@ from cyme_supd.domain.health import QUARANTINED
 from cyme_supd.domain.status import Condition
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
-from tests.unit.service_support import BROKER, KEY, START, World, world
+from tests.unit.service_support import BROKER, KEY, START, World
 
 TASKS = {
     "name": "tasks",
@@ -24,13 +24,6 @@ TASKS = {
     "options": {},
     "created_at": "2026-01-02T03:04:05Z",
 }
-
-
-@pytest.fixture
-def house() -> World:
-    made = world()
-    made.service.apps.put("foo", {})
-    return made
 
 
 @pytest.fixture

@@ -58,6 +58,17 @@ def test_a_list_of_urls(method: str, path: str, house: World, client: FlaskClien
     assert client.get(f"/foo/query/{given[0][0]}/state/").get_json() == {"state": "PENDING"}
 
 
+@pytest.mark.parametrize("collection", ["/foo/queue/", "/foo/queue/!/"])
+def test_a_queue_whose_name_is_encoded(collection: str) -> None:
+    house = with_a_queue("a/b !")
+    with create_app(Settings(branch="b1"), house.service).test_client() as client:
+        path = f"{collection}a%2Fb%20%21/"
+        line = {"RAW_URI": path, "PATH_INFO": f"{collection}a/b !/"}
+        response = post(client, [URL], environ_overrides=line)
+    assert response.status_code == 202, response.get_data()
+    assert [queue for _, queue in house.publisher.queued] == ["a/b !"]
+
+
 def test_none_and_many(house: World, client: FlaskClient) -> None:
     assert post(client, []).get_json() == {"uuids": []}
     assert len(post(client, [URL] * MAX_BATCH).get_json()["uuids"]) == MAX_BATCH

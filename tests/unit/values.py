@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from cyme_supd.domain.launch import Launch, launch
+from cyme_supd.domain.presence import Heartbeat
 from cyme_supd.domain.spec import App, Instance, Worker
 from cyme_supd.domain.status import (
     Answer,
@@ -16,6 +16,7 @@ from cyme_supd.domain.status import (
     Pulse,
     Running,
 )
+from cyme_supd.testing.played import the_launch as the_launch
 from cyme_supd.testing.remote import declared
 
 AT = datetime(2011, 8, 15, 22, 6, 43, tzinfo=UTC)
@@ -34,8 +35,9 @@ def a_worker(app: App | None = None, **changes: Any) -> Worker:
     return Worker(instance, app or an_app(), (), BROKER)
 
 
-def the_launch(worker: Worker) -> Launch:
-    return launch(worker, "/venv/bin/celery", "/boot", "INFO", "reply")
+def a_heartbeat(id: str = "b1", **changes: Any) -> Heartbeat:
+    plain = Heartbeat(id, "http://127.0.0.1:8000", 8000, "0", AT, 5.0, 2, "INFO")
+    return replace(plain, **changes)
 
 
 def seen(worker: Worker, state: ProcessState | None, **changes: Any) -> Observation:

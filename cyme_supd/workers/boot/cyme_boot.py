@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import cyme_closed  # type: ignore[import-not-found]
 import cyme_unacked  # type: ignore[import-not-found]
@@ -32,6 +34,20 @@ from kombu import Exchange, Producer, Queue
 
 BUNDLED = "cyme_supd.workers.bundled:app"
 READY = "cyme.ready"
+
+#: A worker that waits for tasks on Redis says nothing, and would never notice that
+#: its connection was lost on the way: after twenty seconds without a sign it connects
+#: anew. (AMQP's client sees to that by itself.)
+UNTIL_LOST = {
+    "socket_connect_timeout": 4.0,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        socket.TCP_KEEPIDLE: 5,
+        socket.TCP_KEEPINTVL: 5,
+        socket.TCP_KEEPCNT: 3,
+        socket.TCP_USER_TIMEOUT: 20_000,
+    },
+}
 
 logger = get_logger(__name__)
 boot = json.loads(os.environ["CYME_BOOT"])
@@ -57,15 +73,35 @@ def prepare(name: str, config: dict[str, Any]) -> Any:
     prepared.conf.update(config)
     # The branch asks on this exchange, in JSON, whatever the app's tasks use.
     prepared.conf.update(control_exchange="celery", worker_enable_remote_control=True)
-    if os.environ.get("CELERY_BROKER_URL", "").startswith("redis"):
+    broker = os.environ.get("CELERY_BROKER_URL", "")
+    if broker.startswith("redis"):
         own = prepared.conf.broker_transport_options or {}
-        prepared.conf.broker_transport_options = {**cyme_unacked.options(boot["node"]), **own}
+        usual = {**cyme_unacked.options(boot["node"]), **UNTIL_LOST}
+        prepared.conf.broker_transport_options = {**usual, **own}
         cyme_closed.say_so(prepared.connection_for_read().get_transport_cls().Channel)
     prepared.steps["consumer"].add(GiveBack)
     mailbox = prepared.control.mailbox
+    if broker.startswith("amqp"):
+        mailbox.get_queue = another_each_time(mailbox.get_queue)
     mailbox.accept = [*(mailbox.accept or ()), "json"]
     mailbox.serializer = "json"
     return prepared
+
+
+def another_each_time(get_queue: Callable[[str], Queue]) -> Callable[[str], Queue]:
+    """The worker's mailbox, under another name for every connection.
+
+    One that broke on the way lives on at the broker until that has missed its
+    heartbeats, and its exclusive queue with it: the worker, connected again,
+    would be refused a queue of that name, and end.
+    """
+
+    def get(hostname: str) -> Queue:
+        made = get_queue(hostname)
+        made.name = f"{made.name}.{uuid4().hex}"
+        return made
+
+    return get
 
 
 class Connections:

@@ -1,1 +1,1 @@
-"""What every store does: the one in memory and the one on SQLite."""
+"""What every store does: the one in memory, on SQLite, PostgreSQL and MariaDB."""

@@ -135,6 +135,14 @@ class TestQueues:
         with pytest.raises(Conflict, match="'tasks'"):
             fill(store, queue(exchange="other"))
 
+    def test_names_differ_by_case_accents_and_spaces_at_their_end(self, store: Store) -> None:
+        names = sorted(["a", "A", "a ", " a", "\u00e4", "a\u0308", "\uff5e", "\U0001f40d", "z"])
+        fill(store, app(), *(queue(name) for name in names))
+        with store.reading() as view:
+            assert view.queue_names("foo") == names
+            assert view.queue_names("foo", after="z") == names[-3:]
+            assert [view.queue("foo", name).name for name in names] == names
+
     def test_of_no_app(self, store: Store) -> None:
         with pytest.raises(NotFound, match="app 'foo'"):
             fill(store, queue())

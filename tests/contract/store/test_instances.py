@@ -44,6 +44,14 @@ class TestInstances:
             assert view.instance("w1") == whole
             assert view.instances("foo") == [whole, instance("w2")]
 
+    def test_when_those_of_a_branch_were_created(self, store: Store) -> None:
+        later = AT + timedelta(microseconds=1)
+        leaving = instance("w2", created_at=later, is_deleting=True)
+        fill(store, app(), instance(), leaving, instance("w3", branch="b2"))
+        with store.reading() as view:
+            assert view.born("b1") == {"w1": AT, "w2": later}
+            assert view.born("b3") == {}
+
     def test_a_name_is_taken_once_whatever_the_app(self, store: Store) -> None:
         fill(store, app(), app("bar"), instance())
         for other in (instance(), instance(app="bar")):

@@ -117,6 +117,24 @@ class TestTransactions:
             view.app("foo")
         assert store.version() == before
 
+    def test_what_is_recorded_is_all_of_it_or_none_and_seen(self, store: Store) -> None:
+        seen = store.version()
+        with store.recording() as transaction:
+            transaction.save_branch(branch())
+        after = store.version()
+        assert after > seen
+
+        def fail() -> None:
+            with store.recording() as transaction:
+                transaction.save_branch(branch("b2"))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert store.version() == after
+        with store.reading() as view:
+            assert view.branch_ids() == ["b1"]
+
     def test_threads_lose_no_write(self, store: Store) -> None:
         fill(store, app(), instance())
         failures: list[BaseException] = []

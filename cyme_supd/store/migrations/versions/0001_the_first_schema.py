@@ -14,13 +14,9 @@ branch_labels = None
 depends_on = None
 
 #: By code point, whatever the database's language.
-NAME = (
-    sa.String(128)
-    .with_variant(sa.String(128, collation="C"), "postgresql")
-    .with_variant(sa.String(128, collation="utf8mb4_bin"), "mysql", "mariadb")
-)
+NAME = sa.String(128).with_variant(sa.String(128, collation="C"), "postgresql")
 #: UTC, to the microsecond.
-INSTANT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+INSTANT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
 
 
 def upgrade() -> None:

@@ -18,17 +18,15 @@ def upgrade() -> None:
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column(
             "app",
-            sa.String(128)
-            .with_variant(sa.String(128, collation="C"), "postgresql")
-            .with_variant(sa.String(128, collation="utf8mb4_bin"), "mysql", "mariadb"),
+            sa.String(128).with_variant(sa.String(128, collation="C"), "postgresql"),
             nullable=False,
         ),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("result", sa.JSON(none_as_null=True)),
-        sa.Column("error", sa.Text()),
+        sa.Column("error", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql")),
         sa.Column(
             "finished_at",
-            sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"),
+            sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql"),
             nullable=False,
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),

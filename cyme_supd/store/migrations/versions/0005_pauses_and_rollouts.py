@@ -15,11 +15,7 @@ def upgrade() -> None:
     for table in ("app", "queue", "instance"):
         op.add_column(table, sa.Column("pause", sa.JSON(none_as_null=True)))
     op.add_column("app", sa.Column("rollout", sa.JSON(none_as_null=True)))
-    name = (
-        sa.String(128)
-        .with_variant(sa.String(128, collation="C"), "postgresql")
-        .with_variant(sa.String(128, collation="utf8mb4_bin"), "mysql", "mariadb")
-    )
+    name = sa.String(128).with_variant(sa.String(128, collation="C"), "postgresql")
     op.create_table(
         "rollout",
         sa.Column("app", name, nullable=False),

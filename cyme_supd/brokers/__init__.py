@@ -1,0 +1,1 @@
+"""How to reach a broker within bounds: what `workers` and `mailbox` share."""

@@ -1,0 +1,1 @@
+"""The branches, as they reach one another over the control broker."""

@@ -1,0 +1,1 @@
+"""The SRS interface: other programs manage this branch's instances by messages."""

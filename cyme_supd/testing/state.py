@@ -1,0 +1,48 @@
+"""All that the store in memory holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cyme_supd.domain.claim import Claim
+from cyme_supd.domain.moving import Moving
+from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.spec import App, Instance, Queue
+from cyme_supd.domain.status import Branch, Status
+from cyme_supd.domain.task import Task
+from cyme_supd.testing.catalogue import Versions
+
+
+@dataclass
+class State:
+    apps: dict[str, App] = field(default_factory=dict)
+    queues: dict[tuple[str, str], Queue] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
+    branches: dict[str, Branch] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    rollouts: dict[tuple[str, str], RolloutStatus] = field(default_factory=dict)
+    catalogue: Versions = field(default_factory=Versions)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    draining: set[str] = field(default_factory=set)
+    leases: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    moving: dict[str, Moving] = field(default_factory=dict)
+    receipts: dict[str, bool] = field(default_factory=dict)
+
+    def copy(self) -> State:
+        return State(
+            dict(self.apps),
+            dict(self.queues),
+            dict(self.instances),
+            dict(self.statuses),
+            dict(self.branches),
+            dict(self.tasks),
+            dict(self.rollouts),
+            self.catalogue.copy(),
+            dict(self.claims),
+            set(self.draining),
+            dict(self.leases),
+            dict(self.moving),
+            dict(self.receipts),
+        )
