@@ -32,6 +32,8 @@ BIN = Path(sys.executable).parent
 HTTP_TIMEOUT_S = 70.0
 UP_WITHIN_S = 30.0
 DOWN_WITHIN_S = 30.0
+#: What every process of a branch inherits: the folder of its host.
+MARK = "TESTED_FROM"
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class BranchHost:
             self.process = subprocess.Popen(
                 [str(self.programs_folder / "cyme-branch"), *words],
                 cwd=self.cwd,
-                env={**plain_environment(), **self.environment},
+                env={**plain_environment(), **self.environment, MARK: str(self.folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -179,12 +181,12 @@ class BranchHost:
         return left + [f"socket {path}" for path in self.root.rglob("*") if path.is_socket()]
 
     def residents(self) -> list[int]:
-        """Processes that belong to the branch, or did when it was last ended."""
-        names = [str(self.root)]
-        if (self.root / "branch.json").exists():
-            names.append("@" + self.id)
+        """Processes that belong to the branch, or did when it was last ended.
+
+        Not by the branch's name, which one of another test may have as well.
+        """
         return [
-            *processes.with_a_foot_in(*names),
+            *processes.with_a_foot_in(str(self.folder)),
             *(each.pid for each in still_running(self.family)),
         ]
 
@@ -253,7 +255,8 @@ class BranchHost:
 
     def mains(self, instance: str) -> list[int]:
         """Main processes of this instance's worker, found in ``/proc``."""
-        return processes.mains(f"{instance}@{self.id}")
+        own = processes.with_a_foot_in(str(self.folder))
+        return [pid for pid in processes.mains(f"{instance}@{self.id}") if pid in own]
 
     # Asking and changing over HTTP
 

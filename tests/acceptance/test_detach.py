@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.acceptance import processes
-from tests.acceptance.harness import BIN, BranchHost, cyme_branch, plain_environment
+from tests.acceptance.harness import BIN, MARK, BranchHost, cyme_branch, plain_environment
 from tests.services import free_port
 from tests.support import eventually
 
@@ -24,7 +24,7 @@ class Detached(BranchHost):
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         own = (f":{self.port}", "-D", str(self.root), "--fleet", self.fleet, "--detach")
-        return cyme_branch(*own, *words, cwd=self.folder)
+        return cyme_branch(*own, *words, cwd=self.folder, environment={MARK: str(self.folder)})
 
     @property
     def pidfile(self) -> Path:

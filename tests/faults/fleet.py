@@ -232,5 +232,5 @@ class Fleet:
         assert self.host.process is not None
         main = psutil.Process(self.host.process.pid)
         known = {main.pid, *(child.pid for child in main.children(recursive=True))}
-        there = processes.with_a_foot_in(str(self.host.root), f"@{self.host.id}")
+        there = processes.with_a_foot_in(str(self.host.folder))
         return {f"process {processes.described(pid)}" for pid in there if pid not in known}
