@@ -27,6 +27,7 @@ from cyme_supd.store.servers import (
 _OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 17)}
 #: The driver looks at it before each read; it has no other name for it.
 _PATIENCE = "_read_timeout"
+_IDLE_S = 60
 _MIGRATE = "start cyme-branch on it: it migrates the database"
 _REASONS = {
     1205: ("the database is locked", TRY_AGAIN),
@@ -144,7 +145,14 @@ def _settings(version: str, busy_timeout_s: float) -> tuple[str, ...]:
         "time_zone = '+00:00'",
     )
     if _is_mariadb(version):
-        return (*shared, f"max_statement_time = {busy_s}", f"idle_transaction_timeout = {busy_s}")
+        return (
+            *shared,
+            f"max_statement_time = {busy_s}",
+            f"idle_transaction_timeout = {busy_s}",
+            # Sessions that we were cut off from are idle to it; a pool that is
+            # idle for as long connects anew.
+            f"wait_timeout = {max(_IDLE_S, 2 * busy_s)}",
+        )
     # MySQL does not tell who is idle in a transaction from who is just idle.
     return (*shared, f"max_execution_time = {busy_s * 1000}", f"wait_timeout = {2 * busy_s}")
 

@@ -61,6 +61,11 @@ class Postgresql:
             "statement_timeout": max(1, busy_ms),
             "idle_in_transaction_session_timeout": max(1, busy_ms),
             "timezone": "UTC",
+            # The server's end, which nobody closes where we are cut off.
+            "tcp_keepalives_idle": 5,
+            "tcp_keepalives_interval": 2,
+            "tcp_keepalives_count": 3,
+            "tcp_user_timeout": max(1, 3 * busy_ms),
         }
         connect_args = {
             "connect_timeout": CONNECT_TIMEOUT_S,

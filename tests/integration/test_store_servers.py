@@ -290,6 +290,28 @@ def test_a_read_only_server(postgresql: Server) -> None:
             assert view.app_names() == []
 
 
+def test_a_server_soon_misses_who_is_cut_off(server: Server, url: str) -> None:
+    shown = {
+        POSTGRESQL: ("SHOW tcp_keepalives_idle", "SHOW tcp_user_timeout"),
+        MARIADB: ("SELECT @@wait_timeout",),
+    }
+    with opened(url) as store, connected(store.engine) as connection:
+        found = [connection.exec_driver_sql(each).scalar_one() for each in shown[server.kind]]
+    assert found == {POSTGRESQL: ["5", "15000"], MARIADB: [60]}[server.kind]
+
+
+def test_an_idle_pool_connects_anew(mariadb: Server, mariadb_url: str) -> None:
+    with opened(mariadb_url) as store:
+        with connected(store.engine) as connection:
+            connection.exec_driver_sql("SET SESSION wait_timeout = 1").close()
+            session = connection.exec_driver_sql("SELECT connection_id()").scalar_one()
+        alive = f"SELECT 1 FROM information_schema.processlist WHERE id = {session}"
+        with opened(mariadb_url) as other, connected(other.engine) as connection:
+            eventually(lambda: connection.exec_driver_sql(alive).first() is None)
+        with store.reading() as view:
+            assert view.app_names() == []
+
+
 def test_who_cannot_have_a_connection_gives_up(url: str) -> None:
     with opened(url, HASTY_S) as store, ExitStack() as taken:
 
