@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.supervisor import Supervisor, parse_supervisor
 from cyme_supd.domain.target import Policy
 
 DEFAULT_PORT = 8000
@@ -34,6 +35,8 @@ DEFAULT_RESTART_MAX_RATE = "1/m"
 DEFAULT_API_RATE = 2000
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
+#: Of who asks a supervisord of ours.
+USERNAME = "cyme"
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -51,6 +54,9 @@ class Config:
     ``database`` is the URL of one that others share, with its secrets; empty
     where the branch has its own file. ``pidfile`` is where supervisord's is, if
     not in the root; a branch that ``is_detached`` speaks in its log alone.
+    ``supervisor`` is the URL of a host's own supervisord that the branch is
+    attached to, ``conf_dir`` the folder whose files that includes, and
+    ``has_extension`` whether Cyme's was found in it.
     """
 
     root: str
@@ -80,6 +86,28 @@ class Config:
     database: str = ""
     pidfile: str | None = None
     is_detached: bool = False
+    supervisor: str = ""
+    conf_dir: str = ""
+    has_extension: bool = True
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether its programs are those of a supervisord that was there before."""
+        return bool(self.supervisor)
+
+    @property
+    def supervisord(self) -> Supervisor:
+        """How to reach the supervisord that runs its workers."""
+        if self.is_attached:
+            return parse_supervisor(self.supervisor)
+        return Supervisor(str(self.paths.supervisord_socket), USERNAME, self.supervisor_password)
+
+    @property
+    def log(self) -> Path:
+        """Where to read what the branch says."""
+        if self.is_attached:
+            return self.paths.logs / "branch.log"
+        return Path(self.logfile) if self.logfile else self.paths.log
 
     @property
     def targets(self) -> Policy:

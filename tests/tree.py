@@ -21,6 +21,7 @@ from cyme_supd.supervisord.conf import Tree, render_supervisord_conf
 from cyme_supd.supervisord.programs import SupervisordPrograms
 from cyme_supd.supervisord.rendering import encode
 from cyme_supd.supervisord.sections import SectionFiles
+from cyme_supd.supervisord.stock import StockSupervisord
 from tests.support import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -226,12 +227,15 @@ class SupervisedTree:
 
 
 class StockTree(SupervisedTree):
-    """The same with a supervisord that has no extension."""
+    """The same with a supervisord that has no extension; Cyme's files lie among others'."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, extra: str = "") -> None:
+        super().__init__(root, extra=extra)
         conf = self.paths.supervisord_conf
         conf.write_text(without_extension(conf.read_text()))
+        self.sections = SectionFiles(root, shared=self.paths.sections)
+        stock = StockSupervisord(self.client, self.sections)
+        self.programs = SupervisordPrograms(stock, self.sections)
 
     def is_up(self) -> bool:
         try:

@@ -23,7 +23,7 @@ from cyme_supd.errors import (
     SpawnFailed,
     Unavailable,
 )
-from cyme_supd.supervisord.conf import USERNAME
+from cyme_supd.config import USERNAME
 
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 10.0

@@ -8,12 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyme_supd.config import Paths
+from cyme_supd.config import USERNAME, Paths
 from cyme_supd.errors import Invalid
 from cyme_supd.supervisord.rendering import ini_value, launch_command, render
 
 TREE_PROGRAMS = ("broker", "web", "branch")
-USERNAME = "cyme"
 
 #: A unix socket's path has at most so many bytes.
 SOCKET_PATH_LENGTH = 107

@@ -5,25 +5,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from cyme_supd.domain.naming import check_instance_name
 from cyme_supd.domain.status import Process, ProcessState
 from cyme_supd.errors import Conflict, CymeError, NotFound, ShuttingDown, Unavailable
-from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.sections import SectionFiles
 
 POLL_S = 10.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 
 
+class Calls(Protocol):
+    """What is asked of a supervisord: of the extension in it, or of what every one knows."""
+
+    def apply(self, names: Sequence[str]) -> None: ...
+
+    def start(self, names: Sequence[str]) -> None: ...
+
+    def stop(self, names: Sequence[str]) -> None: ...
+
+    def kill(self, names: Sequence[str]) -> None: ...
+
+    def remove(self, names: Sequence[str]) -> None: ...
+
+    def changes(
+        self, since: str, timeout_s: float, is_cancelled: Callable[[], bool]
+    ) -> dict[str, Any] | None: ...
+
+
 class SupervisordPrograms:
-    """:class:`cyme_supd.domain.ports.Programs` over the extension and files.
+    """:class:`cyme_supd.domain.ports.Programs` over calls to supervisord and files.
 
     One thread runs :meth:`listen`; the others read what it saw.
     """
 
-    def __init__(self, supervisord: Supervisord, sections: SectionFiles) -> None:
+    def __init__(self, supervisord: Calls, sections: SectionFiles) -> None:
         self._supervisord = supervisord
         self._sections = sections
         self._lock = threading.Lock()
@@ -61,8 +78,9 @@ class SupervisordPrograms:
 
     def apply(self, name: str, stop_timeout_s: int) -> None:
         """Raises ``Conflict`` where the name is a program's that is not Cyme's."""
+        others = self._sections.others()
         with self._lock:
-            is_foreign = name in self._foreign
+            is_foreign = name in self._foreign or name in others
         # Two sections of one name are merged when supervisord starts, so there
         # is none of ours at no time; one may be left of an attempt that was
         # not answered.

@@ -5,15 +5,13 @@ One file that it cannot read, and it starts nothing at all.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from cyme_supd.domain.naming import check_instance_name
 from cyme_supd.errors import Invalid
 from cyme_supd.supervisord.foreign import Strangers
-from cyme_supd.supervisord.sections import SectionFiles
+from cyme_supd.supervisord.sections import SectionFiles, stop_timeout_in
 
-_STOP_TIMEOUT = re.compile(rb"^stopwaitsecs=([0-9]{1,9})$", re.MULTILINE)
 _HEADER = b"; Written by Cyme"
 #: Not matched by what supervisord includes.
 _ASIDE = ".bad"
@@ -57,12 +55,12 @@ def _put_aside(path: Path, problem: str) -> str:
 
 
 def _rewritten(files: SectionFiles, name: str, content: bytes) -> bool:
-    stop_timeout = _STOP_TIMEOUT.search(content)
-    if stop_timeout is None:
+    stop_timeout_s = stop_timeout_in(content)
+    if stop_timeout_s is None:
         return False
     try:
         check_instance_name(name)
     except Invalid:
         return False
-    files.write(name, int(stop_timeout[1]))
+    files.write(name, stop_timeout_s)
     return True

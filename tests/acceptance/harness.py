@@ -21,7 +21,7 @@ import psutil
 from supervisor.options import make_namespec
 from supervisor.xmlrpc import SupervisorTransport
 
-from cyme_supd.supervisord.conf import USERNAME
+from cyme_supd.config import USERNAME
 from tests.acceptance import processes
 from tests.services import free_port
 from tests.support import eventually, still_running

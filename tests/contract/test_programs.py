@@ -17,7 +17,7 @@ from cyme_supd.errors import Conflict, Invalid, NotFound, ShuttingDown, Unavaila
 from cyme_supd.testing.programs import FakePrograms
 from tests.simulation.live import LiveWorld
 from tests.support import eventually
-from tests.tree import SLEEP, SupervisedTree, lingering
+from tests.tree import SLEEP, StockTree, SupervisedTree, lingering
 
 FOREIGN = "\n[program:theirs]\ncommand=/bin/sleep 1000\n"
 
@@ -73,8 +73,11 @@ class FakeWorld:
 
 class RealWorld:
     def __init__(self, root: Path) -> None:
-        self.tree = SupervisedTree(root, extra=FOREIGN).start()
+        self.tree = self.a_tree(root).start()
         self.programs = self.tree.programs
+
+    def a_tree(self, root: Path) -> SupervisedTree:
+        return SupervisedTree(root, extra=FOREIGN)
 
     def prepare(self, name: str, is_stubborn: bool = False) -> None:
         self.tree.launch(name, lingering(1000) if is_stubborn else SLEEP)
@@ -93,6 +96,13 @@ class RealWorld:
 
     def begin_again(self) -> None:
         self.tree.start()
+
+
+class StockWorld(RealWorld):
+    """A supervisord that has no extension."""
+
+    def a_tree(self, root: Path) -> SupervisedTree:
+        return StockTree(root, extra=FOREIGN)
 
 
 class Listener:
@@ -121,10 +131,12 @@ class Listener:
 def a_world(kind: str, tmp_path: Path) -> World:
     if kind == "real":
         return RealWorld(tmp_path / "r")
+    if kind == "stock":
+        return StockWorld(tmp_path / "s")
     return FakeWorld() if kind == "fake" else LiveWorld()
 
 
-@pytest.fixture(params=["fake", "simulated", "real"])
+@pytest.fixture(params=["fake", "simulated", "real", "stock"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = a_world(request.param, tmp_path)
     yield made
