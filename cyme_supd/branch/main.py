@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from cyme_supd import __version__
 from cyme_supd.branch import host, readiness
@@ -36,9 +37,8 @@ from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import check_schema
 from cyme_supd.supervisord import descriptors
-from cyme_supd.supervisord.client import Supervisord
-from cyme_supd.supervisord.programs import SupervisordPrograms
-from cyme_supd.supervisord.sections import SectionFiles
+from cyme_supd.supervisord.host import LOAD_IT
+from cyme_supd.supervisord.wiring import programs_of
 from cyme_supd.workers.backlogs import BacklogWatch
 from cyme_supd.workers.depths import BrokerQueues
 from cyme_supd.workers.launches import LaunchFiles, launch_of, trim_logs
@@ -65,10 +65,7 @@ class BranchProcess:
         self.beats = Beats(self.clock)
         self.queue = WorkQueue(self.clock)
         self.store = SqlStore(database_url(config), config.broker, branch=config.id)
-        self.programs = SupervisordPrograms(
-            Supervisord(config.paths.supervisord_socket, config.supervisor_password),
-            SectionFiles(config.paths.root),
-        )
+        self.programs = programs_of(config)
         self.inboxes = Inboxes(
             config.id,
             self.clock,
@@ -197,17 +194,25 @@ class BranchProcess:
             logfile=config.logfile,
             started_at=self.started_at,
             health={
-                "supervisord": {
-                    "ok": self.programs.is_reachable,
-                    "has_extension": self.programs.is_reachable,
-                    "reason": self.programs.reason,
-                    "room": descriptors.room(),
-                },
+                "supervisord": self._about_supervisord(),
                 "brokers": self.remote.health(),
                 "host": host.measure(config.paths.root),
                 "threads": {name: round(age, 1) for name, age in self.beats.ages().items()},
             },
         )
+
+    def _about_supervisord(self) -> dict[str, Any]:
+        is_reachable, has_extension = self.programs.is_reachable, self.config.has_extension
+        about = {
+            "ok": is_reachable,
+            "has_extension": is_reachable and has_extension,
+            "reason": self.programs.reason,
+            "room": descriptors.room(),
+        }
+        if is_reachable and not has_extension:
+            about["reason"] = "it has no extension of Cyme's: slower, and no order when it stops"
+            about["hint"] = LOAD_IT
+        return about
 
     def _thread(self, name: str, body: Callable[[Callable[[], None]], None]) -> None:
         beat = partial(self.beats.beat, name)

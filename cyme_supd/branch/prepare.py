@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cyme_supd.branch import embedded
+from cyme_supd.branch import attached, embedded
 from cyme_supd.branch.rootlock import end_leftovers, lock_root
 from cyme_supd.config import Config, Paths, load, write_private
 from cyme_supd.domain.broker import parse_broker
@@ -27,6 +27,7 @@ from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import is_current
 from cyme_supd.supervisord import descriptors
 from cyme_supd.supervisord.conf import Tree, check_root, render_supervisord_conf
+from cyme_supd.supervisord.host import HostSupervisord
 from cyme_supd.supervisord.rendering import encode
 from cyme_supd.supervisord.repair import repair
 from cyme_supd.supervisord.sections import SectionFiles
@@ -36,11 +37,16 @@ _MODULES = {"branch": "cyme_supd.branch.main", "web": "cyme_supd.branch.web"}
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What to become, and what a person should be told first."""
+    """What to become, and what a person should be told first.
+
+    ``host`` is the supervisord that the branch's programs were given to, where
+    that was there before: then there is nothing to become.
+    """
 
     config: Config
     argv: tuple[str, ...]
     warnings: tuple[str, ...]
+    host: HostSupervisord | None = None
 
 
 def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
@@ -54,9 +60,12 @@ def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
     paths = Paths(check_root(root))
     _make_folders(paths)
     lock_root(paths)
-    end_leftovers(paths)
+    host = attached.reach(paths, wanted)
+    end_leftovers(paths, host.pids() if host else ())
     before = _before(paths)
     config = _settle(paths, wanted, before)
+    if host:
+        config = replace(config, has_extension=host.has_extension)
     if config.has_httpd:
         _check_address(config)
     _check_pidfile(config.pidfile)
@@ -64,9 +73,13 @@ def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
     _migrate(config)
     instances = _instances(config)
     _forget_looks(config)
-    warnings = _write_supervisord(config, instances)
     _write_programs(config)
-    return Prepared(config, _supervisord(paths), (*_moved(before, config), *warnings))
+    moved = _moved(before, config)
+    if host:
+        warnings = attached.bring_up(host, config, _programs(config), instances)
+        return Prepared(config, (), (*moved, *warnings), host)
+    warnings = _write_supervisord(config, instances)
+    return Prepared(config, _supervisord(paths), (*moved, *warnings))
 
 
 def _make_folders(paths: Paths) -> None:
@@ -241,7 +254,8 @@ def _write_programs(config: Config) -> None:
             "argv": argv,
             "death_signal": "KILL",
             "log": False,
-            "notifies": name == "branch",
+            # Where the branch is attached that socket is of somebody else's service.
+            "notifies": name == "branch" and not config.is_attached,
         }
         write_private(folder / "launch.json", json.dumps(launch).encode())
 

@@ -9,7 +9,7 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cyme_supd.branch.host import launch_directory
 from cyme_supd.config import Paths
@@ -65,15 +65,15 @@ def holder(paths: Paths) -> int | None:
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
-def end_leftovers(paths: Paths) -> None:
+def end_leftovers(paths: Paths, kept: Collection[int] = ()) -> None:
     """Wait for broker, web and branch of a supervisord that was killed; then kill them.
 
-    Only with the root's lock in hand: these are then nobody's. Workers are
-    left alone: they end warmly, and their own locks keep the next ones
-    waiting until they have.
+    Not those *kept* by one that lives. Only with the root's lock in hand: these
+    are then nobody's. Workers are left alone: they end warmly, and their own
+    locks keep the next ones waiting until they have.
     """
     deadline = time.monotonic() + LEFTOVER_S
-    while left := list(_leftovers(paths)):
+    while left := [pid for pid in _leftovers(paths) if pid not in kept]:
         if time.monotonic() >= deadline + LEFTOVER_S:
             raise Unavailable(f"processes {left} of an earlier branch on {paths.root} do not end")
         if time.monotonic() >= deadline:

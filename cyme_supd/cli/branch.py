@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import partial
 from typing import Any, NoReturn
 
 import click
 
 from cyme_supd import __version__
+from cyme_supd.branch.attached import Attachment
 from cyme_supd.branch.prepare import Prepared, prepare
 from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
 from cyme_supd.cli.settings import read_file
@@ -31,6 +33,7 @@ from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.rate import parse_rate
+from cyme_supd.domain.supervisor import parse_supervisor
 from cyme_supd.domain.target import check_pattern
 from cyme_supd.errors import CymeError, Forbidden, Invalid
 
@@ -142,6 +145,13 @@ def check_exposure(host: str, is_insecure: bool) -> None:
 @click.option("-f", "--logfile", type=click.Path(), help="Log there instead of to stderr.")
 @click.option("--detach", is_flag=True, help="Go on in the background; return when it is ready.")
 @click.option("--pidfile", type=click.Path(), help="Its process id, there instead of in the root.")
+@click.option(
+    "--supervisor", help="URL of a supervisord that runs the workers, unix:///...; else its own."
+)
+@click.option("--conf-dir", help="The folder that supervisord includes *.conf of.")
+@click.option(
+    "--stop-workers", is_flag=True, help="End them, too, when this ends; else they go on there."
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond loopback with no users.")
 @click.option(
     "-c",
@@ -158,17 +168,42 @@ def command(address: str, **options: Any) -> None:
 
     ^C stops workers warmly, then the rest; a second ^C kills what is left.
     """
-    if options["detach"]:
-        go_on_in_the_background()
     try:
+        _check_together(options)
+        if options["detach"]:
+            go_on_in_the_background()
         host, port = parse_address(address)
         check_exposure(host, options["insecure"])
         prepared = prepare(options["instance_dir"], _wanted(host, port, options))
+        click.echo(banner(prepared))
+        if prepared.host is None:
+            become(prepared)
+        say = partial(click.echo, err=True)
+        Attachment(prepared.host, prepared.config, say).attend(options["stop_workers"])
     except CymeError as exc:
         click.echo(f"cyme-branch: {exc}", err=True)
         sys.exit(exc.exit)
-    click.echo(banner(prepared))
-    become(prepared)
+
+
+def _check_together(options: dict[str, Any]) -> None:
+    """Refuse what means nothing without, or beside, a supervisord of the host's own."""
+    if options["supervisor"]:
+        parse_supervisor(options["supervisor"])
+        if not options["conf_dir"]:
+            raise Invalid(
+                "--supervisor needs --conf-dir, the folder that supervisord includes",
+                "see files= in [include] of its configuration",
+            )
+        for name in ("detach", "pidfile", "logfile"):
+            if options[name]:
+                raise Invalid(
+                    f"--{name} is for a supervisord of the branch's own",
+                    "with --supervisor that one runs web and branch, and they log to log/",
+                )
+        return
+    for name in ("conf_dir", "stop_workers"):
+        if options[name]:
+            raise Invalid(f"--{name.replace('_', '-')} goes with --supervisor")
 
 
 def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +225,8 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "logfile": _absolute(options["logfile"]),
         "pidfile": _absolute(options["pidfile"]),
         "is_detached": options["detach"],
+        "supervisor": options["supervisor"] or "",
+        "conf_dir": _absolute(options["conf_dir"]) or "",
         "server_names": tuple(options["server_name"]),
         "cors_origins": tuple(options["cors_origin"]),
         "api_rate": options["api_rate"],
@@ -231,11 +268,17 @@ def banner(prepared: Prepared) -> str:
         f"  broker  {broker}{parse_broker(config.broker).masked_url}",
         *([f"  store   {parse_database(config.database).masked_url}"] if config.database else []),
         f"  root    {config.root}",
-        f"  log     {config.logfile or config.paths.log}",
-        f"  control supervisorctl -c {config.paths.supervisord_conf} status",
+        f"  log     {config.log}",
+        f"  control supervisorctl {_control(config)} status",
         *(f"  warning {warning}" for warning in prepared.warnings),
     ]
     return "\n".join([*lines, *_first_tour(config), ""])
+
+
+def _control(config: Config) -> str:
+    if config.is_attached:
+        return f"-s {config.supervisord.masked_url}"
+    return f"-c {config.paths.supervisord_conf}"
 
 
 def _first_tour(config: Config) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -26,12 +27,15 @@ from cyme_supd.domain.findings import (
     redis_as_it_is,
     warning,
 )
+from cyme_supd.domain.naming import listed
 from cyme_supd.domain.orphans import Orphans
 from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.mailbox.roll import RollFile
 from cyme_supd.store.engine import connected, database_url, kind_of, open_engine
 from cyme_supd.store.schema import REVISIONS
 from cyme_supd.supervisord.client import Supervisord
+from cyme_supd.supervisord.host import LOAD_IT
+from cyme_supd.supervisord.wiring import sections_of, supervisord_of
 
 #: For each step of asking one part.
 STEP_S = 2.0
@@ -55,31 +59,48 @@ def supervisord(config: Config) -> Iterator[Finding]:
             "start cyme-branch on it, with the options that it had",
         )
         return
-    server = _server(config)
+    server = supervisord_of(config, STEP_S, STEP_S)
     try:
-        told = server.extension()
+        if config.is_attached:
+            pid = int(server.call("supervisor.getPID"))
+        has_extension = not config.is_attached or server.has_extension()
+        told = server.extension() if has_extension else {}
     except CymeError as exc:
         # One that is there and does not answer is nothing that its error knows of.
         hint = "" if exc.__cause__ else exc.hint
-        log = f"{config.logfile or config.paths.log} may tell why"
+        log = f"{config.log} may tell why"
         yield error("supervisord", f"process {pid}: {exc.message}", hint or log)
         return
-    if told.get("stopping"):
+    if not told:
+        message = f"process {pid} has no extension of Cyme's: slower, and no order when it stops"
+        yield warning("supervisord", message, LOAD_IT)
+    elif told.get("stopping"):
         yield warning("supervisord", "it is stopping", "wait, and start cyme-branch again")
     elif told.get("version") != __version__:
         yield warning(
             "supervisord",
             f"it runs with the extension of Cyme {told.get('version')}, not {__version__}",
-            "restart cyme-branch when its workers may be",
+            f"restart {'it' if config.is_attached else 'cyme-branch'} when its workers may be",
         )
     else:
         yield fine("supervisord", f"process {pid}, with the extension of Cyme {__version__}")
     yield from _programs(config, server)
+    sections = sections_of(config)
+    if taken := sorted(sections.names() & sections.others()):
+        yield error(
+            "supervisord",
+            f"{listed(taken)}: others have programs by these names in {config.conf_dir}",
+            "rename them there: supervisord makes one of what has one name",
+        )
 
 
-def _server(config: Config) -> Supervisord:
-    path, password = config.paths.supervisord_socket, config.supervisor_password
-    return Supervisord(path, password, connect_timeout_s=STEP_S, read_timeout_s=STEP_S)
+def _supervisord_pid(config: Config) -> int:
+    """The parent of the branch's programs; 0 where there is none."""
+    pid = holder(config.paths) or 0
+    if pid and config.is_attached:
+        with suppress(CymeError):
+            return int(supervisord_of(config, STEP_S, STEP_S).call("supervisor.getPID"))
+    return pid
 
 
 def _programs(config: Config, server: Supervisord) -> Iterator[Finding]:
@@ -187,7 +208,7 @@ def branch(config: Config) -> Iterator[Finding]:
         opened.close()
     ill = [part for part in _PARTS if health.parts[part]["ok"] is False]
     for part in ill:
-        yield error("branch", _PARTS[part], f"{config.logfile or config.paths.log} may tell why")
+        yield error("branch", _PARTS[part], f"{config.log} may tell why")
     lag_s = health.parts["reconciler"]["lag_s"]
     if lag_s is not None and lag_s < -SKEWED_S:
         yield warning(
@@ -204,7 +225,7 @@ def branch(config: Config) -> Iterator[Finding]:
 
 def processes(config: Config) -> Iterator[Finding]:
     """Processes on this host that workers have left behind."""
-    pid = holder(config.paths) or 0
+    pid = _supervisord_pid(config)
     found = HostStrays(config.paths.instances, pid, SystemClock()).strays()
     for stray in found:
         yield warning(
@@ -232,7 +253,7 @@ def app(config: Config, name: str) -> Iterator[Finding]:
     """Messages that nobody consumes, stray consumers and unknown tasks of one app."""
     opened = open_store(config)
     try:
-        service = make_service(config, opened, Nobody(), holder(config.paths) or 0, max_waits=1)
+        service = make_service(config, opened, Nobody(), _supervisord_pid(config), max_waits=1)
         found = service.orphans.find(name)
     except NotFound:
         return

@@ -6,6 +6,7 @@ import base64
 import http.client
 import select
 import socket
+import struct
 import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from cyme_supd.config import USERNAME
 from cyme_supd.errors import (
     Conflict,
     CymeError,
@@ -23,12 +25,13 @@ from cyme_supd.errors import (
     SpawnFailed,
     Unavailable,
 )
-from cyme_supd.config import USERNAME
 
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 10.0
 #: How soon a waiting call notices that it is to give up.
 _CANCEL_EVERY_S = 0.5
+#: ``struct ucred``: pid, uid, gid.
+_UCRED = struct.Struct("3i")
 
 
 class Fault(IntEnum):
@@ -109,8 +112,35 @@ class Supervisord:
         self._headers = {"Content-Type": "text/xml", "Authorization": f"Basic {credentials}"}
 
     def extension(self) -> dict[str, Any]:
-        """``{"version", "epoch", "stopping"}``; answers while it stops, too."""
+        """``{"version", "epoch", "stopping", "own", "conf_dir"}``; answers while it stops, too."""
         return dict(self.call("cyme.getExtension"))
+
+    def has_extension(self) -> bool:
+        return "cyme.getExtension" in self.call("system.listMethods")
+
+    def owner(self) -> int:
+        """The user that it was started by, as the kernel knows."""
+        connection = _UnixConnection(self._path, self._connect_timeout_s)
+        try:
+            connection.connect()
+            told = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        except OSError as exc:
+            raise _unreachable(exc) from exc
+        finally:
+            connection.close()
+        return int(_UCRED.unpack(told)[1])
+
+    def reread(self) -> set[str]:
+        """Have it read all of its files again; the groups that run with other sections
+        than they have now. It takes them up when they are removed and added."""
+        try:
+            ((_, changed, _),) = self.call("supervisor.reloadConfig")
+        except Unavailable:
+            raise
+        except CymeError as exc:
+            # In whichever file it is: supervisord names it.
+            raise Unavailable(exc.message, "supervisorctl reread says it, too") from exc
+        return set(changed)
 
     def apply(self, names: Sequence[str]) -> None:
         self._each("cyme.applyPrograms", names)

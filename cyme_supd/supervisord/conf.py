@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +67,10 @@ def render_supervisord_conf(tree: Tree) -> str:
     """``supervisord.conf`` for *tree*; the folders it names must be there when
     supervisord starts: ``conf.d instances log programs``."""
     paths = Paths(check_root(tree.root))
-    unknown = set(tree.programs) - set(TREE_PROGRAMS)
-    if unknown:
-        raise Invalid(f"no programs of the tree: {sorted(unknown)}")
     return render(
         "supervisord.conf.j2",
-        paths=paths,
+        **_programs(paths, tree.programs, tree.python),
+        is_attached=False,
         include=_include(paths),
         username=USERNAME,
         password=tree.password,
@@ -82,11 +81,21 @@ def render_supervisord_conf(tree: Tree) -> str:
         pidfile=tree.pidfile or paths.pidfile,
         user="root" if os.geteuid() == 0 else "",
         minfds=tree.descriptors,
-        programs=tree.programs,
-        commands={
-            name: launch_command(tree.python, paths.programs / name) for name in tree.programs
-        },
     )
+
+
+def render_attached_conf(root: Path, programs: Sequence[str], python: str = sys.executable) -> str:
+    """The branch's own programs in a file of a supervisord that was there before."""
+    described = _programs(Paths(check_root(root)), programs, python)
+    return render("attached.conf.j2", **described, is_attached=True)
+
+
+def _programs(paths: Paths, programs: Sequence[str], python: str) -> dict[str, object]:
+    unknown = set(programs) - set(TREE_PROGRAMS)
+    if unknown:
+        raise Invalid(f"no programs of the tree: {sorted(unknown)}")
+    commands = {name: launch_command(python, paths.programs / name) for name in programs}
+    return {"paths": paths, "programs": programs, "commands": commands}
 
 
 def descriptors_for(instances: int) -> int:

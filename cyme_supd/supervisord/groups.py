@@ -35,15 +35,15 @@ _LARGEST_FILE = 64 * 1024
 
 
 class Groups:
-    """The programs whose sections are in ``conf_dir``, one in each file.
+    """The programs whose sections have a file each, *path_of* their names.
 
     Every method raises ``RPCError`` for what it cannot do.
     """
 
-    def __init__(self, supervisord: Any, journal: Journal, conf_dir: str) -> None:
+    def __init__(self, supervisord: Any, journal: Journal, path_of: Callable[[str], str]) -> None:
         self._supervisord = supervisord
         self._journal = journal
-        self._conf_dir = conf_dir
+        self._path_of = path_of
 
     def apply(self, name: str) -> None:
         """Take the program as its file has it; one that runs goes on running."""
@@ -131,7 +131,7 @@ class Groups:
         return config
 
     def _read(self, name: str) -> str:
-        path = os.path.join(self._conf_dir, f"{name}.conf")
+        path = self._path_of(name)
         try:
             # Nothing here may ever wait, as it would on a FIFO.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cyme_supd.supervisord import MARKER
+from cyme_supd.supervisord import MARKER, TREE
+
+
+def is_cymes(group: Any) -> bool:
+    """Whether it is a worker of Cyme's, or the branch's own tree."""
+    return group.config.name == TREE or is_ours(group)
 
 
 def is_ours(group: Any) -> bool:

@@ -3,6 +3,11 @@
     [rpcinterface:cyme]
     supervisor.rpcinterface_factory = cyme_supd.supervisord.rpcinterface:make_cyme_rpcinterface
     conf_dir = /absolute/folder/of/the/sections
+    own = true
+
+With ``own`` the supervisord is Cyme's, and so are its signals, its clock, its
+log and the order in which it stops. Without, it was there before: what is in
+it besides Cyme's programs is treated as it would be if this were not here.
 
 One thread does everything there, so no method waits, and none reads more
 than the files it was given the names of. Events' callbacks only record and
@@ -15,7 +20,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -25,12 +30,12 @@ from supervisor.states import SupervisorStates
 from supervisor.xmlrpc import Faults, RPCError
 
 from cyme_supd import __version__
-from cyme_supd.supervisord import SUPERVISORD_PID, TREE, groups, steady
+from cyme_supd.supervisord import PREFIX, SUPERVISORD_PID, groups, steady
 from cyme_supd.supervisord.answering import read_at_once
 from cyme_supd.supervisord.guard import answered, check_arguments, contained
 from cyme_supd.supervisord.journal import Journal
 from cyme_supd.supervisord.logs import Logs
-from cyme_supd.supervisord.owning import is_ours
+from cyme_supd.supervisord.owning import is_cymes
 from cyme_supd.supervisord.signals import Signals
 from cyme_supd.supervisord.stopping import PhasedStop
 from cyme_supd.supervisord.wake import WakePipe, answer_waiting_calls
@@ -45,58 +50,65 @@ def make_cyme_rpcinterface(supervisord: Any, **config: str) -> CymeNamespace:
     """Called by supervisord once for each of its HTTP servers, and again
     after a reload."""
     global _extension
-    unknown = sorted(set(config) - {"conf_dir", "hint_socket"})
+    unknown = sorted(set(config) - {"conf_dir", "hint_socket", "own"})
     if unknown or not os.path.isabs(config.get("conf_dir", "")):
         raise ValueError(f"[rpcinterface:cyme] needs an absolute conf_dir, and not: {unknown}")
     if _extension is None or _extension.supervisord is not supervisord:
-        _extension = Extension(supervisord, config["conf_dir"], config.get("hint_socket", ""))
+        make = OwnExtension if config.get("own") == "true" else Extension
+        _extension = make(supervisord, config["conf_dir"], config.get("hint_socket", ""))
     return CymeNamespace(_extension)
 
 
 class Extension:
     """Its parts, and which event goes where."""
 
+    is_own = False
+
     def __init__(self, supervisord: Any, conf_dir: str, hint_socket: str) -> None:
         self.supervisord = supervisord
+        self.conf_dir = conf_dir
         self._hint_socket = hint_socket
         self.logger = supervisord.options.logger
-        steady.install()
+        self._prepare()
         self.journal = Journal(supervisord, f"{os.getpid()}-{time.time_ns()}")
-        self.groups = groups.Groups(supervisord, self.journal, conf_dir)
-        self._logs = Logs(self.logger)
-        self._stop = PhasedStop(supervisord, self._logs.announce)
-        self._signals = Signals(supervisord, self._stop.kill_all)
-        handlers = (self._stop.step, self._logs.mirror, answer_waiting_calls)
+        self.groups = groups.Groups(supervisord, self.journal, self._path)
+        self.stop = self._phased_stop()
+        handlers = (self.stop.step, *self._handlers(), answer_waiting_calls)
         self.wake = WakePipe(
             [contained(self.logger, handler, None) for handler in handlers],
             contained(self.logger, self._is_due, False),
         )
         self.wake.open()
-        self._subscribe()
+        for event, callback in self._callbacks():
+            events.subscribe(event, self._recording(callback))
         self._close_with(supervisord.options)
-        supervisord.options.minfds = inherited()
-        # For launchers: who must be alive for them to go on.
-        os.environ[SUPERVISORD_PID] = str(os.getpid())
 
     @property
     def is_stopping(self) -> bool:
         return bool(self.supervisord.options.mood < SupervisorStates.RUNNING)
 
-    def _is_due(self) -> bool:
-        return self._signals.is_pending() or self._stop.is_due()
+    def _prepare(self) -> None:
+        """Before any of the parts is made."""
 
-    def _subscribe(self) -> None:
-        for event, callback in (
-            (events.ProcessStateEvent, self.journal.on_state),
-            (events.ProcessStateBackoffEvent, _pace_retry),
-            (events.ProcessGroupAddedEvent, self.journal.on_added),
-            (events.ProcessGroupRemovedEvent, self.journal.on_removed),
-            (events.ProcessLogEvent, self._logs.on_output),
-            (events.SupervisorRunningEvent, self._signals.on_running),
-            (events.SupervisorRunningEvent, self._on_running),
-            (events.SupervisorStoppingEvent, self._stop.on_stopping),
-        ):
-            events.subscribe(event, self._recording(callback))
+    def _path(self, name: str) -> str:
+        return os.path.join(self.conf_dir, f"{PREFIX}{name}.conf")
+
+    def _phased_stop(self) -> PhasedStop:
+        return PhasedStop(self.supervisord, self.logger.info, is_cymes)
+
+    def _handlers(self) -> tuple[Callable[[], None], ...]:
+        return ()
+
+    def _is_due(self) -> bool:
+        return self.stop.is_due()
+
+    def _callbacks(self) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+        yield events.ProcessStateEvent, self.journal.on_state
+        yield events.ProcessStateBackoffEvent, _pace_retry
+        yield events.ProcessGroupAddedEvent, self.journal.on_added
+        yield events.ProcessGroupRemovedEvent, self.journal.on_removed
+        yield events.SupervisorRunningEvent, self._on_running
+        yield events.SupervisorStoppingEvent, self.stop.on_stopping
 
     def _on_running(self, _event: Any) -> None:
         # Only now are its servers there.
@@ -116,7 +128,7 @@ class Extension:
         cleanup = options.cleanup
 
         def close_and_cleanup() -> None:
-            contained(self.logger, self._logs.close, None)()
+            contained(self.logger, self._close, None)()
             contained(self.logger, self.wake.close, None)()
             # A branch that was killed could not.
             with suppress(OSError):
@@ -124,6 +136,44 @@ class Extension:
             cleanup()
 
         options.cleanup = close_and_cleanup
+
+    def _close(self) -> None:
+        """What is left to do at the end."""
+
+
+class OwnExtension(Extension):
+    """Of a supervisord that runs for Cyme alone."""
+
+    is_own = True
+
+    def _prepare(self) -> None:
+        steady.install()
+        self._logs = Logs(self.logger)
+        self.supervisord.options.minfds = inherited()
+        # For launchers: who must be alive for them to go on.
+        os.environ[SUPERVISORD_PID] = str(os.getpid())
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.conf_dir, f"{name}.conf")
+
+    def _phased_stop(self) -> PhasedStop:
+        stop = PhasedStop(self.supervisord, self._logs.announce)
+        self._signals = Signals(self.supervisord, stop.kill_all)
+        return stop
+
+    def _handlers(self) -> tuple[Callable[[], None], ...]:
+        return (self._logs.mirror,)
+
+    def _is_due(self) -> bool:
+        return self._signals.is_pending() or super()._is_due()
+
+    def _callbacks(self) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+        yield from super()._callbacks()
+        yield events.ProcessLogEvent, self._logs.on_output
+        yield events.SupervisorRunningEvent, self._signals.on_running
+
+    def _close(self) -> None:
+        self._logs.close()
 
 
 def inherited() -> int:
@@ -147,8 +197,7 @@ def _pace_retry(event: Any) -> None:
     it counted as running, and grows without end.
     """
     process = event.process
-    group = process.group
-    if group is not None and (group.config.name == TREE or is_ours(group)):
+    if process.group is not None and is_cymes(process.group):
         process.delay -= 1
         process.backoff = min(process.backoff, LONGEST_BACKOFF_S)
 
@@ -178,17 +227,20 @@ class CymeNamespace:
         self._extension = extension
 
     def getExtension(self) -> dict[str, Any]:
-        """``{"version", "epoch", "stopping"}``: Cyme's version, this supervisord's life."""
+        """``{"version", "epoch", "stopping", "own", "conf_dir"}``: Cyme's version, this
+        supervisord's life, whether it is Cyme's own, and where sections are looked for."""
         extension = self._extension
         return {
             "version": __version__,
+            "own": extension.is_own,
+            "conf_dir": extension.conf_dir,
             "epoch": extension.journal.epoch,
             "stopping": extension.is_stopping,
         }
 
     @_method
     def applyPrograms(self, names: list[str]) -> list[dict[str, Any]]:
-        """Read ``<conf_dir>/<name>.conf`` and take the program as it says, not
+        """Read the program's file in ``conf_dir`` and take the program as it says, not
         started. One that is there keeps its process."""
         return self._each(names, self._extension.groups.apply)
 

@@ -50,7 +50,7 @@ class StockSupervisord:
 
     def apply(self, names: Sequence[str]) -> None:
         with self._reading:
-            self._read_again()
+            self._stale = self._server.reread() & self._sections.names()
             _each(names, self._apply)
 
     def start(self, names: Sequence[str]) -> None:
@@ -81,17 +81,6 @@ class StockSupervisord:
                 if is_cancelled():
                     return None
                 time.sleep(_STEP_S)
-
-    def _read_again(self) -> None:
-        try:
-            ((_, changed, _),) = self._server.call("supervisor.reloadConfig")
-        except CymeError as exc:
-            if isinstance(exc, Unavailable):
-                raise
-            # Of whatever file: whose it is stands in what supervisord says.
-            hint = "supervisorctl reread says what is wrong with its files"
-            raise Unavailable(exc.message, hint) from exc
-        self._stale = set(changed) & self._sections.names()
 
     def _apply(self, name: str) -> None:
         found = self._find(name)
@@ -187,9 +176,7 @@ class StockSupervisord:
         removed = sorted({one["group"] for one in before.values()} - groups)
         return self._answer(changed, removed, is_full) if changed or removed or is_full else None
 
-    def _answer(
-        self, programs: list[Record], removed: list[str], is_full: bool
-    ) -> dict[str, Any]:
+    def _answer(self, programs: list[Record], removed: list[str], is_full: bool) -> dict[str, Any]:
         self._position += bool(programs or removed or is_full)
         return {
             "position": str(self._position),

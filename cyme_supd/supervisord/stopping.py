@@ -33,19 +33,29 @@ _FRONT = frozenset({"web", "branch"})
 class PhasedStop:
     """Workers, and whatever else there is; then web and branch; then the rest.
 
-    ``announce`` gets a line, every two seconds, with who is still finishing.
+    ``announce`` gets a line, every two seconds, with who is still finishing. Of
+    groups that ``is_concerned`` is not so of, supervisord itself takes care, as
+    ever: one after the other.
     """
 
-    def __init__(self, supervisord: Any, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        supervisord: Any,
+        announce: Callable[[str], None],
+        is_concerned: Callable[[Any], bool] | None = None,
+    ) -> None:
         self._supervisord = supervisord
         self._announce = announce
+        self._is_alone = is_concerned is None
+        self._is_concerned = is_concerned or _is_any
         self._is_stopping = False
         self._is_cold = False
         self._report_at = 0.0
 
     def on_stopping(self, _event: object) -> None:
         # What it would stop by itself, one group after the other.
-        self._supervisord.stop_groups = []
+        groups = self._supervisord.stop_groups
+        self._supervisord.stop_groups = [each for each in groups if not self._is_concerned(each)]
         self._is_stopping = True
         self._report_at = time.monotonic() + REPORT_EVERY_S
         self._silence()
@@ -77,7 +87,7 @@ class PhasedStop:
         self._report(phase)
 
     def _left(self) -> Iterator[tuple[Any, Any]]:
-        for group in self._supervisord.process_groups.values():
+        for group in filter(self._is_concerned, self._supervisord.process_groups.values()):
             for process in group.processes.values():
                 if process.get_state() not in STOPPED_STATES:
                     yield group, process
@@ -92,7 +102,8 @@ class PhasedStop:
 
     def _silence(self) -> None:
         # Its own report has every name in it, and shows at some levels only.
-        self._supervisord.lastshutdownreport = time.time()
+        if self._is_alone:
+            self._supervisord.lastshutdownreport = time.time()
 
 
 def stop(process: Any) -> None:
@@ -135,7 +146,7 @@ def _is_front(group: Any, process: Any) -> bool:
     return group.config.name == TREE and process.config.name in _FRONT
 
 
-def _is_any(_group: Any, _process: Any) -> bool:
+def _is_any(*_: Any) -> bool:
     return True
 
 

@@ -96,6 +96,8 @@ def test_defaults(run: Run) -> None:
         "logfile": None,
         "pidfile": None,
         "is_detached": False,
+        "supervisor": "",
+        "conf_dir": "",
         "server_names": (),
         "cors_origins": (),
         "api_rate": 2000,

@@ -72,6 +72,7 @@ ROOMS = {
 #: what prepares a root, one for each process that runs on it, and what these share.
 WIRES = (
     "cyme_supd.branch.prepare",
+    "cyme_supd.branch.attached",
     "cyme_supd.branch.main",
     "cyme_supd.branch.neighbours",
     "cyme_supd.branch.web",
