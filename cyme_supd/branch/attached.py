@@ -53,6 +53,8 @@ def bring_up(
     others = sections.others()
     for name in sorted(instances.keys() - others):
         sections.write(name, instances[name])
+    # From here on there is something to take out again.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     host.bring_up(encode(render_attached_conf(config.paths.root, programs)))
     warnings = list(host.warnings)
     if taken := sorted(instances.keys() & others):
@@ -73,7 +75,6 @@ class Attachment:
 
     def attend(self, stops_workers: bool) -> None:
         """Until a signal, then let go; raises ``Unavailable`` when supervisord is gone."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         while signal.sigtimedwait(_ENDS, WATCH_EVERY_S) is None:
             self._check_alive()
         try:
