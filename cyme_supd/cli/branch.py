@@ -148,7 +148,7 @@ def check_exposure(host: str, is_insecure: bool) -> None:
 @click.option(
     "--supervisor", help="URL of a supervisord that runs the workers, unix:///...; else its own."
 )
-@click.option("--conf-dir", help="The folder that supervisord includes *.conf of.")
+@click.option("--conf-dir", help="The folder with the files that supervisord includes.")
 @click.option(
     "--stop-workers", is_flag=True, help="End them, too, when this ends; else they go on there."
 )
