@@ -50,6 +50,7 @@ class Debian:
         self.has_extension = has_extension
         self.conf_dir = folder / "conf.d"
         self.url = f"unix://{folder}/supervisor.sock"
+        self.main: psutil.Process
 
     @property
     def conf(self) -> Path:
@@ -108,6 +109,14 @@ class Debian:
     def log(self) -> str:
         return (self.folder / "supervisord.log").read_text()
 
+    def kill(self) -> None:
+        """At once, with its programs: the foreign ones do not follow it by themselves."""
+        with suppress(psutil.NoSuchProcess):
+            family = self.main.children(recursive=True)
+            for each in (self.main, *family):
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+
     def ctl(self, *words: str) -> str:
         done = subprocess.run(
             ["/usr/bin/supervisorctl", "-c", str(self.conf), *words],
@@ -127,14 +136,9 @@ def debian(folder: Path, has_extension: bool) -> Iterator[Debian]:
     made.write()
     command = [program(SUPERVISORD, "supervisor"), "-n", "-c", str(made.conf)]
     with started(command, folder / "output", made.environment) as process:
-        main = psutil.Process(process.pid)
+        made.main = psutil.Process(process.pid)
         try:
             eventually(made.is_up)
             yield made
         finally:
-            # Its programs do not follow it.
-            family = main.children(recursive=True)
-            main.kill()
-            for each in family:
-                with suppress(psutil.NoSuchProcess):
-                    each.kill()
+            made.kill()

@@ -7,10 +7,10 @@ out again; workers go on meanwhile, and after it.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ class Attachment:
         self._say = say
         self._calls = calls_of(config)
         self._pid = host.pid()
+        # Not its number, which another may have after it.
+        self._process = os.pidfd_open(self._pid)
 
     def attend(self, stops_workers: bool) -> None:
         """Until a signal, then let go; raises ``Unavailable`` when supervisord is gone."""
@@ -83,13 +85,11 @@ class Attachment:
             self._say("supervisord is stopping, and ends the workers with all the rest")
 
     def _check_alive(self) -> None:
-        with suppress(PermissionError):
-            try:
-                os.kill(self._pid, 0)
-            except ProcessLookupError:
-                raise Unavailable(
-                    f"supervisord, process {self._pid}, is gone", "its workers end with it"
-                ) from None
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        if poll.poll(0):
+            message = f"supervisord, process {self._pid}, is gone"
+            raise Unavailable(message, "its workers end with it")
 
     def _let_go(self, stops_workers: bool) -> None:
         # First who would start the workers again.

@@ -233,4 +233,4 @@ def _value(response: http.client.HTTPResponse) -> Any:
 
 def _unreachable(exc: Exception) -> Unavailable:
     reason = str(exc) or type(exc).__name__
-    return Unavailable(f"supervisord cannot be reached: {reason}", "is cyme-branch running?")
+    return Unavailable(f"supervisord cannot be reached: {reason}", "does it run?")

@@ -16,10 +16,11 @@ from docs.tour.place import Place
 from docs.tour.runner import Runner
 from docs.tour.steps import STEPS, Step
 from docs.tour.target import target
+from tests.acceptance import processes
 from tests.acceptance.harness import BIN, BranchHost, cyme_branch, plain_environment
 from tests.debian import FOREIGN, Debian, debian
 from tests.services import free_port
-from tests.support import eventually
+from tests.support import eventually, still_running
 
 pytestmark = pytest.mark.timeout(240)
 WITHIN_S = 30.0
@@ -174,6 +175,45 @@ def test_a_worker_that_dies_and_one_that_is_scaled(branch: Attached, host: Debia
     assert host.programs()["w1"] == "STOPPED"
     branch.delete("/foo/instances/w1/")
     assert "w1" not in host.programs()
+
+
+@pytest.fixture(params=[False, True], ids=["stock", "extension"])
+def mortal(request: pytest.FixtureRequest, folder: Path) -> Iterator[Debian]:
+    """One that may end."""
+    with debian(folder, request.param) as made:
+        yield made
+
+
+def test_when_that_supervisord_ends(mortal: Debian) -> None:
+    with Attached(mortal) as branch:
+        branch.start()
+        branch.post("/foo/", 201)
+        branch.make("foo", "w1")
+        family = mortal.main.children(recursive=True)
+        mortal.main.terminate()
+        mortal.main.wait(WITHIN_S)
+        assert branch.wait() == 6
+        assert "supervisord, process" in branch.output.read_text().splitlines()[-1]
+        assert not still_running(family)
+        branch.process = None
+    ended = [line.split()[4] for line in mortal.log().splitlines() if " stopped: " in line]
+    if mortal.has_extension:
+        ours = [name for name in ended if name not in FOREIGN]
+        assert (ours[0], ours[-1]) == ("w1", "broker")
+        assert set(ours) == {"w1", "web", "branch", "broker"}
+
+
+def test_when_that_supervisord_is_killed(mortal: Debian) -> None:
+    with Attached(mortal) as branch:
+        branch.start()
+        branch.post("/foo/", 201)
+        made = branch.make("foo", "w1")
+        mortal.kill()
+        assert branch.wait() == 6
+        assert not processes.is_running(made["pid"])
+        branch.process = None
+        # Nobody is left who could.
+        (branch.root / "hint.sock").unlink()
 
 
 def refusal(host: Debian, *words: str) -> tuple[int, str]:
