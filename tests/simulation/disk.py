@@ -50,6 +50,9 @@ class Sections:
     def names(self) -> set[str]:
         return set(self._sections)
 
+    def others(self) -> set[str]:
+        return set()
+
     def read(self, name: str) -> bytes | None:
         timeout_s = self._sections.get(name)
         return None if timeout_s is None else str(timeout_s).encode()
