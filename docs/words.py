@@ -14,6 +14,7 @@ NOUNS = {
     "orphans": "Orphans",
     "tasks": "URLs as tasks",
     "branches": "Branches",
+    "audit": "Audit",
     "meta": "Health",
 }
 
@@ -114,6 +115,14 @@ ROUTES = {
         "``waits_for``: what keeps all that from being done, or null. What nobody knows is taken "
         "from ``observed_at``. The same comes of any change with ``dry_run``."
     ),
+    "GET /api/audit/": (
+        "Who changed what, when and from where, and what it was before, the newest first: "
+        "``data`` with ``events``, each ``at`` ``actor`` ``address`` ``agent`` ``branch`` ``verb`` "
+        "(``create`` ``edit`` ``delete`` ``purge``, or ``act``: what a branch did to a worker, and "
+        "why) ``kind`` ``app`` ``name`` ``before`` ``after``, without secrets. ``limit`` of them "
+        "(100), of which ``q`` is a text anywhere in them; ``before`` the ``at`` of the last for "
+        "those before."
+    ),
     "GET /<app>/orphans/": (
         "What belongs to it and to nobody who does anything about it: ``queues`` in which "
         "something waits and from which nobody consumes, ``consumers`` that consume from a queue "
@@ -161,6 +170,9 @@ ROUTES = {
 }
 
 PARAMETERS = {
+    "actor": "Only what that user did.",
+    "app": "Only what is of that application.",
+    "before": "Only what was before that time: ISO 8601, in UTC unless it says otherwise.",
     "after": "Only names that come after this one.",
     "arguments": (
         "For ``celery worker``, the application's before the instance's. What Cyme itself sets "
@@ -186,7 +198,11 @@ PARAMETERS = {
     "move": "Move its instances to other branches, one by one.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
-    "limit": "At most so many names; ``Link`` leads to the next.",
+    "kind": "Only of ``app``, ``queue``, ``instance`` or ``branch``.",
+    "limit": "At most so many; of names ``Link`` leads to the next.",
+    "name": "Only what is about the thing of that name.",
+    "q": "Only what has that text in it.",
+    "since": "Only what was not before that time.",
     "max": "The most processes, 1 to 1000.",
     "max_concurrency": "The same, of a new instance (1).",
     "max_unavailable": "How many may be without work at a time (1).",

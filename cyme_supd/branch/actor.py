@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections import deque
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.audit import ACT, INSTANCE, Change
 from cyme_supd.domain.plan import (
     Action,
     Apply,
@@ -23,6 +25,9 @@ from cyme_supd.domain.spec import Worker
 
 log = logging.getLogger(__name__)
 
+_MOST_DONE = 1000
+#: They prepare what is noted.
+_UNNOTED = (WriteLaunch, Apply)
 #: A start that has not led to an answer by then no longer holds up others.
 START_SLOT_S = 10.0
 
@@ -47,6 +52,8 @@ class Actor:
         self._remote = remote
         self._clock = clock
         self._max_starting = max_starting
+        #: What was done to workers, until it is written down.
+        self.done: deque[Change] = deque(maxlen=_MOST_DONE)
         self._starting: dict[str, float] = {}
         # In the order they came; the values mean nothing.
         self._waiting: dict[str, None] = {}
@@ -59,8 +66,14 @@ class Actor:
         if isinstance(action, Start) and not self._take_slot(worker.name):
             return False
         self._do(worker, action)
+        self._note(worker, action)
         log.info("%s: %s (%s)", worker.name, _words(action), action.reason)
         return True
+
+    def _note(self, worker: Worker, action: Action) -> None:
+        if not isinstance(action, _UNNOTED):
+            after = {"action": _words(action), "reason": action.reason}
+            self.done.append(Change(ACT, INSTANCE, worker.app.name, worker.name, None, after))
 
     def commanded_at(self, name: str) -> float | None:
         """When the worker was last told something over remote control (monotonic)."""

@@ -29,6 +29,7 @@ from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, Tra
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, Observation, Process, Status
 from cyme_supd.errors import Conflict, CymeError, NotFound, ShuttingDown
+from cyme_supd.service.audit import events
 
 log = logging.getLogger(__name__)
 
@@ -344,10 +345,12 @@ class Reconciler:
         progress = self._rollouts.judge()
         self._queue.put(self._rollouts.newly_due)
         released, self._released = self._released, []
-        if not changed and not gone and not progress and not released:
+        done = events(list(self._actor.done), self._branch, self._clock.now())
+        if not changed and not gone and not progress and not released and not done:
             return
         with self._store.writing() as tx:
             tx.save_statuses(changed)
+            tx.save_audit(done)
             for rollout in progress:
                 tx.save_rollout(rollout)
             for name in gone:
@@ -355,6 +358,7 @@ class Reconciler:
                     tx.remove_instance(name)
             for worker in released:
                 _release(tx, worker)
+        self._actor.done.clear()
         self._statuses.update({status.name: status for status in changed})
         for name in gone:
             self._statuses.pop(name, None)

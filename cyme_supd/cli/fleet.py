@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from cyme_supd.cli import completion, progress
 from cyme_supd.cli.asking import APPS, BRANCHES, Wanted
 from cyme_supd.cli.base import command
-from cyme_supd.cli.output import show, show_list
+from cyme_supd.cli.output import TABLE, show, show_list
 from cyme_supd.errors import Invalid
 
 _branch = click.argument(
     "id", shell_complete=completion.names(lambda wanted: wanted.names(*BRANCHES))
 )
 _yes = click.option("--yes", is_flag=True, help="Of the whole fleet, without a question.")
+AUDIT = ("api", "audit")
+_AUDITED = ("at", "actor", "address", "verb", "kind", "app", "name", "before", "after")
 _COLUMNS = ("id", "url", "version", "is_live", "instances", "load_average", "disk_use")
 
 
@@ -46,6 +49,21 @@ def drain(wanted: Wanted, id: str, move: bool) -> None:
 def undrain(wanted: Wanted, id: str) -> None:
     """Let a branch have new instances again."""
     show(wanted, wanted.change("POST", BRANCHES, id, "undrain"))
+
+
+@command("audit", example="cyme audit --since 2026-01-31T08:00 -F table")
+@click.option("--since", help="Not before that time: ISO 8601, in UTC.")
+@click.option("--before", help="Before that time.")
+@click.option("--actor", help="Of that user.")
+@click.option("--kind", type=click.Choice(("app", "queue", "instance", "branch")))
+@click.option("--name", help="Of that app, queue, instance or branch.")
+@click.option("-q", "--text", "q", help="With that text anywhere in it.")
+@click.option("--limit", type=click.IntRange(1, 1000), help="So many at most; else 100.")
+def audit(wanted: Wanted, **filters: Any) -> None:
+    """Show who changed what, the newest first; of the app that -a names."""
+    found = wanted.read(AUDIT, app=wanted.app, **filters)["data"]["events"]
+    is_short = wanted.format == TABLE
+    show(wanted, [{name: one[name] for name in _AUDITED} for one in found] if is_short else found)
 
 
 @command("start-all", example="cyme -a shop start-all")
@@ -91,4 +109,4 @@ def _apps(wanted: Wanted, verb: str, is_sure: bool) -> list[str]:
     return wanted.names()
 
 
-COMMANDS = (branches, get, drain, undrain, start_all, restart_all, shutdown_all)
+COMMANDS = (branches, get, drain, undrain, audit, start_all, restart_all, shutdown_all)

@@ -130,6 +130,14 @@ class Client:
         """Have instances there again."""
         return self._tell(branch, "undrain/", {})
 
+    def audit(self, **wanted: Any) -> list[dict[str, Any]]:
+        """What was changed, by whom and from where, the newest first.
+
+        *wanted*: ``since before actor kind app name q limit``.
+        """
+        said = self._connection.read("/api/audit/", **wanted)
+        return list(said["data"]["events"])
+
     def _tell(self, branch: str, word: str, params: dict[str, Any]) -> Answer:
         path = f"/branches/{segment('branch', branch)}/{word}"
         return self._connection.change("POST", path, params, is_repeatable=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cyme_supd.domain.naming import direct_queue
+from cyme_supd.domain.values import instant
 from cyme_supd.errors import Invalid
 
 if TYPE_CHECKING:
@@ -74,12 +75,8 @@ def _end(until: str | float, now: datetime) -> datetime:
     if isinstance(until, float):
         ahead_s = until if math.isfinite(until) else -1.0
         return now + timedelta(seconds=max(-1.0, min(ahead_s, 2 * MAX_AHEAD.total_seconds())))
-    try:
-        end = datetime.fromisoformat(until)
-        return (end if end.tzinfo else end.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        hint = "ISO 8601, as 2011-08-15T22:06:43Z, or a number of seconds from now"
-        raise Invalid("until: no time", hint) from None
+    hint = "ISO 8601, as 2011-08-15T22:06:43Z, or a number of seconds from now"
+    return instant("until", until, hint)
 
 
 def in_force(worker: Worker, at: datetime) -> Worker:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
+from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.foresight import RunningTask
@@ -93,6 +94,9 @@ class View(Protocol):
     def task(self, id: str) -> Task | None:
         """How it ended; ``None`` while it has not, or nobody knows any more."""
 
+    def audit(self, query: Query) -> list[Event]:
+        """What was changed, the newest first."""
+
     def catalogue_index(self) -> dict[str, Version]:
         """By key, of every app and queue and of those whose deletion is remembered."""
 
@@ -170,6 +174,9 @@ class Transaction(View, Protocol):
 
     def remove_tasks(self, before: datetime) -> int:
         """Forget those that ended before then; how many comes back."""
+
+    def save_audit(self, events: Iterable[Event]) -> None:
+        """Nobody edits or removes them any more."""
 
     def merge(self, entries: Iterable[Entry]) -> Merged:
         """Take what is newer than the catalogue here."""

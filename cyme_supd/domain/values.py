@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from cyme_supd.domain.broker import MASK
@@ -90,3 +91,12 @@ def split(name: str, value: str) -> list[str]:
 def shown(value: str) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def instant(name: str, text: str, hint: str = "ISO 8601, as 2011-08-15T22:06:43Z") -> datetime:
+    """The time that *text* says, in UTC also where it does not say so; else ``Invalid``."""
+    try:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(f"{name}: no time", hint) from None

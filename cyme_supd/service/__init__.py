@@ -26,6 +26,7 @@ from cyme_supd.domain.ports import (
 from cyme_supd.domain.spec import Worker
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.arrivals import Arrivals
+from cyme_supd.service.audit import Audit, AuditedStore
 from cyme_supd.service.branches import BranchDetails, Branches
 from cyme_supd.service.catalogue import Catalogue, Pushed
 from cyme_supd.service.claims import Claims
@@ -114,6 +115,7 @@ class Service:
         here: ThisBranch,
         max_waits: int = 16,
     ) -> None:
+        store = AuditedStore(store, clock, here.id)
         self._waits = Waits(store, logs, clock, here, max_waits)
         self.catalogue = Catalogue(store, hints, clock)
         self.fleet = Fleet(mailbox, presence, store, self.catalogue, here)
@@ -135,8 +137,10 @@ class Service:
             clock=clock,
             here=here,
             waits=self._waits,
+            audit=Audit(store, clock, here.id),
         )
         self.here = here
+        self.audit = context.audit
         self.claims = context.claims
         self.apps = Apps(context)
         self.instances = Instances(context)

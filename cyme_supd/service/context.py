@@ -20,6 +20,7 @@ from cyme_supd.domain.ports import (
     WorkerQuestions,
 )
 from cyme_supd.domain.spec import Worker
+from cyme_supd.service.audit import Audit
 from cyme_supd.service.claims import Claims
 from cyme_supd.service.fleet import Fleet
 from cyme_supd.service.observed import ThisBranch
@@ -49,3 +50,4 @@ class Context:
     clock: Clock
     here: ThisBranch
     waits: Waits
+    audit: Audit

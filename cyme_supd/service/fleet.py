@@ -52,10 +52,14 @@ class Question:
     query: str = ""
     body: str = ""
     content_type: str = ""
+    #: Whose it is, for those who write down what it changes.
+    actor: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Question:
-        return cls(**{name: str(said[name]) for name in cls.__dataclass_fields__})
+        texts = [name for name in cls.__dataclass_fields__ if name != "actor"]
+        actor = {str(name): str(value) for name, value in said.get("actor", {}).items()}
+        return cls(**{name: str(said[name]) for name in texts}, actor=actor)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

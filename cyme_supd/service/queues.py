@@ -95,9 +95,10 @@ class Queues:
         ``Unavailable`` where the broker is down; nothing is changed then.
         """
         _check_path(app, name)
-        if purge:
-            self._purge(app, name)
+        count = self._purge(app, name) if purge else None
         with self._context.store.writing() as tx:
+            if count is not None:
+                tx.save_audit(self._context.audit.purged(app, name, count))
             owner = tx.app(app)
             check_alive(owner)
             consumers = consumers_of(tx, app, name)
@@ -113,7 +114,10 @@ class Queues:
         tenth of it: ``Conflict``, and nothing is dropped.
         """
         _check_path(app, name)
-        return self._purge(app, name, expected)
+        count = self._purge(app, name, expected)
+        with self._context.store.writing() as tx:
+            tx.save_audit(self._context.audit.purged(app, name, count))
+        return count
 
     def _purge(self, app: str, name: str, expected: int | None = None) -> int:
         with self._context.store.reading() as view:

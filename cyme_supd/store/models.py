@@ -275,6 +275,25 @@ branch = Table(
     _name_is_whole("id"),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", Instant, nullable=False, index=True),
+    Column("actor", String(128), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("agent", String(128), nullable=False),
+    Column("branch", String(128), nullable=False),
+    Column("verb", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("app", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    # Not JSON: they are searched, in the same words on every database.
+    Column("was", Text),
+    Column("now", Text),
+    Index("ix_audit_app_name", "app", "name"),
+)
+
 #: A row for all who write to a server, and some for those who record: see servers.py.
 turn = Table(
     "turn",

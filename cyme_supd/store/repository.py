@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from cyme_supd.clock import Clock, SystemClock
+from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version, app_key, queue_key
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.merging import Merged, merge
@@ -22,6 +23,7 @@ from cyme_supd.domain.task import Task
 from cyme_supd.errors import Unavailable
 from cyme_supd.store import (
     apps,
+    audit,
     branches,
     catalogue,
     claims,
@@ -136,6 +138,9 @@ class SqlView:
     def task(self, id: str) -> Task | None:
         return tasks.get(self._connection, id)
 
+    def audit(self, query: Query) -> list[Event]:
+        return audit.find(self._connection, query)
+
     def catalogue_index(self) -> dict[str, Version]:
         return catalogue.index(self._connection)
 
@@ -238,6 +243,9 @@ class SqlTransaction(SqlView):
 
     def remove_tasks(self, before: datetime) -> int:
         return tasks.remove(self._connection, before)
+
+    def save_audit(self, events: Iterable[Event]) -> None:
+        audit.add(self._connection, events)
 
     def merge(self, entries: Iterable[Entry]) -> Merged:
         return merge(SqlCopy(self._connection, self._edits), entries, self._edits.now())

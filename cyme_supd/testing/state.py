@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
@@ -29,6 +30,7 @@ class State:
     leases: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     moving: dict[str, Moving] = field(default_factory=dict)
     receipts: dict[str, bool] = field(default_factory=dict)
+    audit: list[Event] = field(default_factory=list)
 
     def copy(self) -> State:
         return State(
@@ -45,4 +47,6 @@ class State:
             dict(self.leases),
             dict(self.moving),
             dict(self.receipts),
+            # Only ever added to, and that at a commit: to copy it would cost more and more.
+            self.audit,
         )

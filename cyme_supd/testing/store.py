@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cyme_supd.clock import Clock, SystemClock
+from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version, app_key, digest_of, queue_key
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.merging import Merged, merge
@@ -19,6 +20,7 @@ from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
+from cyme_supd.testing.audit import find
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
@@ -129,6 +131,9 @@ class MemoryView:
     def task(self, id: str) -> Task | None:
         return self._state.tasks.get(id)
 
+    def audit(self, query: Query) -> list[Event]:
+        return find(self._state.audit, query)
+
     def catalogue_index(self) -> dict[str, Version]:
         return self._state.catalogue.index()
 
@@ -158,6 +163,8 @@ class MemoryTransaction(MemoryView):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits
+        #: Kept with all the rest, at the end.
+        self.events: list[Event] = []
 
     def add_app(self, app: App) -> None:
         if app.name in self._state.apps:
@@ -272,6 +279,9 @@ class MemoryTransaction(MemoryView):
             del self._state.tasks[id]
         return len(old)
 
+    def save_audit(self, events: Iterable[Event]) -> None:
+        self.events += events
+
     def merge(self, entries: Iterable[Entry]) -> Merged:
         copy = MemoryCopy(self._state, self._edits, self._drop_app, self._drop_queue)
         return merge(copy, entries, self._edits.now())
@@ -349,8 +359,10 @@ class MemoryStore:
         try:
             state = self._state.copy()
             edits = Edits(state.catalogue, self._branch, self._clock.now, stamp)
-            yield MemoryTransaction(state, self._default_broker, self._branch, edits)
+            yield (made := MemoryTransaction(state, self._default_broker, self._branch, edits))
             self._fail()
+            numbered = enumerate(made.events, len(state.audit) + 1)
+            state.audit += [replace(each, id=id) for id, each in numbered]
             # Never changed once it is here: whoever looks keeps what they see.
             self._state = state
             self._version += 1

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask
 from cyme_supd.service import Service
 from cyme_supd.web import (
     apps,
+    audit,
     branches,
     consumers,
     errors,
@@ -73,5 +74,6 @@ def _nouns(service: Service) -> list[Blueprint]:
             plans,
             orphans,
             tasks,
+            audit,
         )
     ]

@@ -11,8 +11,10 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from cyme_supd.domain.audit import Actor
 from cyme_supd.service import Question, Replies, Reply
-from cyme_supd.web.paths import FORWARDED, raw_uri
+from cyme_supd.service.acting import acting
+from cyme_supd.web.paths import ACTOR, FORWARDED, raw_uri
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -33,8 +35,9 @@ def question(method: str | None = None) -> Question:
     path, _, query = raw_uri(request.environ).partition("?")
     if method is not None:
         return Question(method, path)
-    body = request.get_data(cache=True)
-    return Question(request.method, path, query, body.decode("latin-1"), request.content_type or "")
+    body = request.get_data(cache=True).decode("latin-1")
+    kind, actor = request.content_type or "", acting().as_dict()
+    return Question(request.method, path, query, body, kind, actor)
 
 
 def response(reply: Reply) -> Response:
@@ -66,6 +69,7 @@ def _environ(asked: Question) -> WSGIEnvironment:
     body = asked.body.encode("latin-1")
     return {
         FORWARDED: True,
+        ACTOR: Actor(**{name: asked.actor.get(name, "") for name in Actor.__dataclass_fields__}),
         "REQUEST_METHOD": asked.method,
         "RAW_URI": f"{asked.path}?{asked.query}" if asked.query else asked.path,
         "SCRIPT_NAME": "",

@@ -77,6 +77,16 @@ def rollout(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str
     }
 
 
+def audit(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str, Any]:
+    """As one list, the newest first, as long as any."""
+    everybody = [each["data"] for each in (here, *others.values())]
+    events = sorted(
+        _joined(each["events"] for each in everybody), key=lambda one: str(one["at"]), reverse=True
+    )
+    limit = here["data"]["limit"]
+    return {"data": {"events": events[:limit], "limit": limit}}
+
+
 def _joined(lists: Iterable[Sequence[Any]]) -> list[Any]:
     return [each for part in lists for each in part]
 

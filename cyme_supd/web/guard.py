@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
+from cyme_supd.domain.audit import Actor
 from cyme_supd.errors import Forbidden
-from cyme_supd.web.paths import FORWARDED, TARGET
+from cyme_supd.service.acting import acts
+from cyme_supd.web.paths import ACTOR, FORWARDED, TARGET
 from cyme_supd.web.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+_LONGEST_ADDRESS, _LONGEST_AGENT = 64, 128
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -71,6 +74,16 @@ class Guard:
         )
 
 
+def actor_of(environ: WSGIEnvironment) -> Actor:
+    """Who is to be named for what the request changes."""
+    known: Actor | None = environ.get(ACTOR)
+    if known is not None:
+        return known
+    address = environ.get("REMOTE_ADDR", "")[:_LONGEST_ADDRESS]
+    agent = environ.get("HTTP_USER_AGENT", "").encode("latin-1").decode("utf-8", "replace")
+    return Actor("", address, "".join(filter(str.isprintable, agent))[:_LONGEST_AGENT])
+
+
 def is_preflight(environ: WSGIEnvironment) -> bool:
     """Whether a browser asks what a page of another site may ask."""
     return "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
@@ -82,6 +95,7 @@ def install(app: Flask, guard: Guard) -> None:
         guard.check(request.environ)
         if is_preflight(request.environ) and guard.welcome(request.environ):
             return _preflight(TARGET in request.environ)
+        acts(actor_of(request.environ))
         # Without users, whoever reaches a loopback address is the admin.
         g.role = "admin"
         return None

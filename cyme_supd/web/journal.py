@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
+from cyme_supd.domain.masking import masked_url
 from cyme_supd.web.settings import Settings
-from cyme_supd.web.wire import masked_url
 
 SHOWN_PATH = 200
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

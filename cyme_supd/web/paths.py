@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: In the environment of a request that another branch has sent.
 FORWARDED = "cyme.is_forwarded"
+#: Whose a request is, where another branch has passed it on.
+ACTOR = "cyme.actor"
 #: In the environment of a request to queue a URL: that URL, as it was sent.
 TARGET = "cyme.target"
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from cyme_supd.domain.masking import masked, masked_url
 from cyme_supd.domain.task import MAX_DATA, METHODS, UrlRequest, check_headers
 from cyme_supd.errors import CymeError, Invalid, NotFound, TooLarge
 from cyme_supd.service import Service
@@ -117,10 +118,10 @@ def _too_large() -> TooLarge:
 def _accepted(queue: str, id: str, wanted: UrlRequest) -> dict[str, Any]:
     return {
         "uuid": id,
-        "url": wire.masked_url(wanted.url),
+        "url": masked_url(wanted.url),
         "queue": queue,
         "method": wanted.method,
-        "params": wire.masked(_params(wanted.url)),
+        "params": masked(_params(wanted.url)),
     }
 
 

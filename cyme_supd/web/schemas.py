@@ -6,7 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
+from cyme_supd.domain.audit import DEFAULT_SHOWN, KINDS, MOST_SHOWN, Query
+from cyme_supd.domain.naming import is_control
 from cyme_supd.domain.placement import check_placement
+from cyme_supd.domain.values import instant
 from cyme_supd.errors import Invalid
 from cyme_supd.web.params import Params
 
@@ -154,6 +157,34 @@ class Limits(Change):
 
 class StatsQuery(Waiting, Shown):
     pass
+
+
+class AuditQuery(Params):
+    since: Text = None
+    before: Text = None
+    actor: Text = Field(default=None, max_length=128)
+    kind: Text = None
+    app: Text = Field(default=None, max_length=128)
+    name: Text = Field(default=None, max_length=128)
+    q: Text = Field(default=None, max_length=200)
+    limit: Whole = Field(default=None, ge=1, le=MAX_PAGE)
+
+    def query(self) -> Query:
+        for name in ("actor", "kind", "app", "name", "q"):
+            if any(is_control(char) for char in getattr(self, name) or ""):
+                raise Invalid(f"{name}: there is a control character in it")
+        if self.kind is not None and self.kind not in KINDS:
+            raise Invalid(f"kind: {self.kind!r} is none", f"one of: {' '.join(KINDS)}")
+        return Query(
+            since=None if self.since is None else instant("since", self.since),
+            until=None if self.before is None else instant("before", self.before),
+            actor=self.actor,
+            kind=self.kind,
+            app=self.app,
+            name=self.name,
+            text=self.q,
+            limit=min(self.limit or DEFAULT_SHOWN, MOST_SHOWN),
+        )
 
 
 class LogQuery(Params):

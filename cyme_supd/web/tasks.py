@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from cyme_supd.domain.masking import masked_url
 from cyme_supd.domain.task import METHODS
 from cyme_supd.errors import NotFound
 from cyme_supd.service import Service, TaskView
@@ -80,7 +81,7 @@ def _add_asking(noun: Blueprint, service: Service) -> None:
 def _shown(seen: TaskView) -> Response:
     result = seen.result
     if isinstance(result, dict) and isinstance(result.get("url"), str):
-        result = {**result, "url": wire.masked_url(result["url"])}
+        result = {**result, "url": masked_url(result["url"])}
     body: dict[str, Any] = {"state": seen.state, "result": result}
     if seen.error is not None:
         body["error"] = seen.error

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote, unquote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Response, g, request
 
 from cyme_supd.clock import isoformat
+from cyme_supd.domain.audit import Event
 from cyme_supd.domain.broker import MASK, parse_broker
 from cyme_supd.domain.foresight import RunningTask, Step
+from cyme_supd.domain.masking import masked
 from cyme_supd.domain.orphans import Orphans, Stray
 from cyme_supd.domain.pause import Pause
 from cyme_supd.domain.spec import Queue
@@ -33,15 +34,6 @@ from cyme_supd.service import (
 from cyme_supd.web.schemas import Page, Shown
 
 OK: Mapping[str, str] = {"ok": "ok"}
-
-#: Settings whose values are nobody's business, by parts of their names.
-_SECRET_NAME = re.compile(
-    r"passw|passphrase|secret|token|credential|(api|access|private|account)_?key", re.IGNORECASE
-)
-_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s:/@]{0,255}):\S{1,1024}@", re.IGNORECASE)
-#: The same where it is known how the URL is read: its host ends at these.
-_AUTHORITY_PASSWORD = re.compile(r"(://[^\s:/?#@]*):[^\s/?#]*@")
-_PAIR = re.compile(r"(?<=[?&;#])([^=?&;#]+)=([^?&;#]+)")
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -269,6 +261,27 @@ def _stray(one: Stray) -> dict[str, Any]:
     }
 
 
+def audit(events: Sequence[Event], limit: int) -> dict[str, Any]:
+    """The newest first, ``limit`` of them at most."""
+    return {"data": {"events": [_event(each) for each in events], "limit": limit}}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "at": isoformat(event.at),
+        "actor": event.actor.name,
+        "address": event.actor.address,
+        "agent": event.actor.agent,
+        "branch": event.branch,
+        "verb": event.verb,
+        "kind": event.kind,
+        "app": event.app,
+        "name": event.name,
+        "before": event.before,
+        "after": event.after,
+    }
+
+
 def health(found: Health, is_known_caller: bool) -> Response:
     parts = found.parts if is_known_caller else {}
     return answer({"ok": found.is_ok, **parts}, 200 if found.is_ok else 503)
@@ -332,29 +345,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def masked_url(url: str) -> str:
-    """*url*, which is or may be requested, without the secrets in it, and else as it is."""
-    return _PAIR.sub(_masked_pair, _AUTHORITY_PASSWORD.sub(rf"\1:{MASK}@", url))
-
-
-def _masked_pair(found: re.Match[str]) -> str:
-    name, value = unquote_plus(found[1]), unquote_plus(found[2])
-    # One that is not encoded has been seen to already.
-    has_password = value != found[2] and _AUTHORITY_PASSWORD.search(value)
-    return f"{found[1]}={MASK}" if _SECRET_NAME.search(name) or has_password else found[0]
-
-
-def masked(value: Any) -> Any:
-    """*value* without the passwords in its URLs and the values of secret settings."""
-    if isinstance(value, Mapping):
-        return {
-            key: MASK if _SECRET_NAME.search(str(key)) and inner else masked(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [masked(inner) for inner in value]
-    if isinstance(value, str):
-        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
-    return value

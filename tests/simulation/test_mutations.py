@@ -210,7 +210,7 @@ MUTATIONS: dict[Mutation, str] = {
     unlinks_before_it_removes: "went before its program",
     starts_what_is_disabled: "start .*, which should not run",
     cancels_nothing: "consumes from",
-    tells_again_and_again: "and yet",
+    tells_again_and_again: "and yet|not within",
     believes_the_dead: "told to be ready, and has never answered",
     keeps_old_declarations: "consumes from|the store says",
     keeps_old_processes: "was launched with something else",

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from cyme_supd.branch.workqueue import Work
+from cyme_supd.domain.audit import Query
 from cyme_supd.domain.status import ProcessState
 from cyme_supd.errors import ShuttingDown, Unavailable
+from cyme_supd.service.acting import ITSELF
 from tests.unit.played_host import Host, with_one_ready
 from tests.unit.values import BROKER, INTERVAL_S, the_launch
 
@@ -47,6 +49,23 @@ def test_a_second_pass_does_nothing(up: Host) -> None:
 
     assert up.programs.calls == calls
     assert up.store.version() == before
+
+
+def test_what_is_done_to_a_worker_is_written_down_with_the_reason(up: Host) -> None:
+    with up.store.reading() as view:
+        (started,) = view.audit(Query(kind="instance"))
+    assert (started.verb, started.app, started.name, started.branch) == ("act", "foo", "w1", "b1")
+    assert started.after is not None
+    assert started.after["action"] == "start"
+    assert started.after["reason"]
+    assert started.actor == ITSELF
+
+    up.edit(is_enabled=False)
+    up.look()
+    up.look()
+    with up.store.reading() as view:
+        actions = [each.after and each.after["action"] for each in view.audit(Query())]
+    assert actions == ["stop", "start"]
 
 
 def test_nobody_is_seen_without_a_pass_or_a_hint(host: Host) -> None:

@@ -1,0 +1,151 @@
+"""What was changed, by whom and from where, and what it was before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from cyme_supd.domain.broker import MASK
+from cyme_supd.domain.masking import masked
+from cyme_supd.domain.spec import App, Instance, Queue
+
+APP, QUEUE, INSTANCE, BRANCH = "app", "queue", "instance", "branch"
+CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
+#: What a branch does to a worker, to make it what is asked for.
+ACT = "act"
+KINDS = (APP, QUEUE, INSTANCE, BRANCH)
+
+MOST_SHOWN = 1000
+DEFAULT_SHOWN = 100
+#: Their values are whatever somebody has put there.
+_HIDDEN = frozenset({"environment", "result_backend"})
+#: Counted by the store, and no part of what somebody asked for.
+_COUNTED = frozenset({"generation"})
+
+Spec = App | Queue | Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something. *name* is empty where nobody has said it, *address* where it
+    was this host itself; *agent* is the program that was used."""
+
+    name: str = ""
+    address: str = ""
+    agent: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"name": self.name, "address": self.address, "agent": self.agent}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``before`` and ``after`` have what is not the same in both, without secrets; ``None``
+    where there was nothing, or is nothing any more. ``app`` is empty for a branch.
+    ``id`` is given by the store."""
+
+    at: datetime
+    actor: Actor
+    branch: str
+    verb: str
+    kind: str
+    app: str
+    name: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which events are wanted, the newest first; ``until`` is not among them, ``text`` is
+    anywhere in them."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    actor: str | None = None
+    kind: str | None = None
+    app: str | None = None
+    name: str | None = None
+    text: str | None = None
+    limit: int = DEFAULT_SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event before it is known whose it is."""
+
+    verb: str
+    kind: str
+    app: str
+    name: str
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+    def by(self, actor: Actor, branch: str, at: datetime) -> Event:
+        return Event(
+            at, actor, branch, self.verb, self.kind, self.app, self.name, self.before, self.after
+        )
+
+
+def change(before: Spec | None, after: Spec | None) -> Change | None:
+    """What is different between the two; ``None`` where nothing is that anybody asked for."""
+    spec = after if after is not None else before
+    assert spec is not None
+    was, now = _described(before), _described(after)
+    if was is not None and now is not None:
+        names = {name for name in now if was[name] != now[name]} - _COUNTED
+        if not names:
+            return None
+        was, now = ({name: each[name] for name in sorted(names)} for each in (was, now))
+    kind, app = _place(spec)
+    return Change(_verb(before, after), kind, app, spec.name, _shown(was), _shown(now))
+
+
+def _verb(before: Spec | None, after: Spec | None) -> str:
+    if before is None:
+        return CREATE
+    # It is gone when its workers are.
+    is_going = getattr(after, "is_deleting", after is None)
+    return DELETE if is_going else EDIT
+
+
+def _place(spec: Spec) -> tuple[str, str]:
+    if isinstance(spec, App):
+        return APP, spec.name
+    return (QUEUE if isinstance(spec, Queue) else INSTANCE), spec.app
+
+
+def _described(spec: Any) -> dict[str, Any] | None:
+    if spec is None:
+        return None
+    return {each.name: _plain(getattr(spec, each.name)) for each in fields(spec)}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _described(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _shown(described: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """That a secret was changed shows; what it is does not."""
+    if described is None:
+        return None
+    hidden = {name: _hidden(described[name]) for name in _HIDDEN & described.keys()}
+    return {**masked(described), **hidden}
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, MASK)
+    return MASK if value else value
