@@ -14,6 +14,7 @@ NOUNS = {
     "orphans": "Orphans",
     "tasks": "URLs as tasks",
     "branches": "Branches",
+    "overview": "All at a glance",
     "audit": "Audit",
     "meta": "Health",
 }
@@ -114,6 +115,11 @@ ROUTES = {
         "``unknown``: instances that did not tell theirs within a second, with the reason; "
         "``waits_for``: what keeps all that from being done, or null. What nobody knows is taken "
         "from ``observed_at``. The same comes of any change with ``dry_run``."
+    ),
+    "GET /api/overview/": (
+        "``data`` with the ``apps`` and ``queues`` of the fleet, and its ``instances``, each with "
+        "its ``level``, ``ill`` ``unknown`` ``changing`` ``held`` ``well`` or ``off``, in that "
+        "order, and the ``condition`` that tells of it."
     ),
     "GET /api/audit/": (
         "Who changed what, when and from where, and what it was before, the newest first: "

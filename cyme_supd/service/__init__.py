@@ -38,6 +38,7 @@ from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
 from cyme_supd.service.moves import Moves
 from cyme_supd.service.orphans import Orphans
+from cyme_supd.service.overview import Overview, Overviews, Seen
 from cyme_supd.service.pauses import Pauses
 from cyme_supd.service.plans import Plan, Plans
 from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
@@ -67,6 +68,7 @@ __all__ = [
     "NotQueuedHere",
     "Orphans",
     "Outcome",
+    "Overview",
     "Pauses",
     "Plan",
     "Plans",
@@ -81,6 +83,7 @@ __all__ = [
     "Reply",
     "Rollouts",
     "Roster",
+    "Seen",
     "Service",
     "Stats",
     "TaskView",
@@ -150,6 +153,7 @@ class Service:
         self.rollouts = Rollouts(context)
         self.plans = Plans(context)
         self.orphans = Orphans(context)
+        self.overviews = Overviews(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from cyme_supd.domain.audit import Actor
 
@@ -17,15 +15,10 @@ def acting() -> Actor:
     return _acting.get()
 
 
-def acts(actor: Actor) -> None:
-    """What this thread does from now on, *actor* does."""
-    _acting.set(actor)
+def begin(actor: Actor) -> Token[Actor]:
+    """What this thread does from now on, *actor* does; until :func:`end`."""
+    return _acting.set(actor)
 
 
-@contextmanager
-def acting_as(actor: Actor) -> Iterator[None]:
-    token = _acting.set(actor)
-    try:
-        yield
-    finally:
-        _acting.reset(token)
+def end(token: Token[Actor]) -> None:
+    _acting.reset(token)

@@ -18,6 +18,7 @@ from cyme_supd.web import (
     journal,
     meta,
     orphans,
+    overview,
     params,
     paths,
     pauses,
@@ -75,5 +76,6 @@ def _nouns(service: Service) -> list[Blueprint]:
             orphans,
             tasks,
             audit,
+            overview,
         )
     ]

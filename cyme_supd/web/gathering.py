@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from cyme_supd.domain.attention import LEVELS
+
 #: By branch, what the others answered, and why the rest did not.
 Answers = Mapping[str, Any]
 Unknown = Mapping[str, str]
@@ -75,6 +77,16 @@ def rollout(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str
         "restarted": _joined(each["restarted"] for each in everybody),
         "left": _joined(each["left"] for each in everybody),
     }
+
+
+def overview(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str, Any]:
+    """Apps and queues as they are here: all have the same, sooner or later."""
+    everybody = [each["data"] for each in (here, *others.values())]
+    instances = sorted(
+        _joined(each["instances"] for each in everybody),
+        key=lambda one: (LEVELS.index(one["level"]), one["name"]),
+    )
+    return {"data": {**here["data"], "instances": instances}}
 
 
 def audit(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str, Any]:

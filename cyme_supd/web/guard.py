@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 
 from cyme_supd.domain.audit import Actor
 from cyme_supd.errors import Forbidden
-from cyme_supd.service.acting import acts
+from cyme_supd.service import acting
 from cyme_supd.web.paths import ACTOR, FORWARDED, TARGET
 from cyme_supd.web.settings import Settings
 
@@ -95,10 +95,16 @@ def install(app: Flask, guard: Guard) -> None:
         guard.check(request.environ)
         if is_preflight(request.environ) and guard.welcome(request.environ):
             return _preflight(TARGET in request.environ)
-        acts(actor_of(request.environ))
+        g.acting = acting.begin(actor_of(request.environ))
         # Without users, whoever reaches a loopback address is the admin.
         g.role = "admin"
         return None
+
+    @app.teardown_request
+    def leave(_: object) -> None:
+        # A thread of the branch's that has answered for another goes on as the branch.
+        if token := g.pop("acting", None):
+            acting.end(token)
 
     @app.after_request
     def protect(response: Response) -> Response:

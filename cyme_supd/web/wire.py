@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 from flask import Response, g, request
 
 from cyme_supd.clock import isoformat
-from cyme_supd.domain.audit import Event
 from cyme_supd.domain.broker import MASK, parse_broker
 from cyme_supd.domain.foresight import RunningTask, Step
 from cyme_supd.domain.masking import masked
@@ -106,7 +105,7 @@ def app(details: AppDetails, secrets: bool) -> dict[str, Any]:
         "stop_timeout_s": spec.stop_timeout_s,
         "hung_timeout_s": spec.hung_timeout_s,
         "created_at": isoformat(spec.created_at),
-        "pause": _pause(spec.pause),
+        "pause": pause(spec.pause),
         "instances": list(details.instances),
     }
 
@@ -135,7 +134,7 @@ def instance(details: Details, secrets: bool) -> dict[str, Any]:
         "hung_timeout_s": worker.hung_timeout_s,
         "created_at": isoformat(spec.created_at),
         "generation": spec.generation,
-        "pause": _pause(spec.pause),
+        "pause": pause(spec.pause),
         "state": status.state if status else None,
         "pid": status.pid if status else None,
         "ready": status.ready if status else None,
@@ -174,7 +173,7 @@ def queue_details(found: QueueDetails, secrets: bool) -> dict[str, Any]:
     depth = found.depth
     return {
         **queue(found.queue, secrets),
-        "pause": _pause(found.queue.pause),
+        "pause": pause(found.queue.pause),
         "depth": depth.messages if depth else None,
         "consumers": depth.consumers if depth else None,
     }
@@ -261,27 +260,6 @@ def _stray(one: Stray) -> dict[str, Any]:
     }
 
 
-def audit(events: Sequence[Event], limit: int) -> dict[str, Any]:
-    """The newest first, ``limit`` of them at most."""
-    return {"data": {"events": [_event(each) for each in events], "limit": limit}}
-
-
-def _event(event: Event) -> dict[str, Any]:
-    return {
-        "at": isoformat(event.at),
-        "actor": event.actor.name,
-        "address": event.actor.address,
-        "agent": event.actor.agent,
-        "branch": event.branch,
-        "verb": event.verb,
-        "kind": event.kind,
-        "app": event.app,
-        "name": event.name,
-        "before": event.before,
-        "after": event.after,
-    }
-
-
 def health(found: Health, is_known_caller: bool) -> Response:
     parts = found.parts if is_known_caller else {}
     return answer({"ok": found.is_ok, **parts}, 200 if found.is_ok else 503)
@@ -304,15 +282,15 @@ def _running_task(task: RunningTask) -> dict[str, Any]:
     }
 
 
-def _pause(pause: Pause | None) -> dict[str, Any] | None:
-    if pause is None:
+def pause(one: Pause | None) -> dict[str, Any] | None:
+    if one is None:
         return None
-    until = isoformat(pause.until) if pause.until else None
-    return {"reason": pause.reason, "since": isoformat(pause.since), "until": until}
+    until = isoformat(one.until) if one.until else None
+    return {"reason": one.reason, "since": isoformat(one.since), "until": until}
 
 
 def _conditions(details: Details) -> list[dict[str, Any]]:
-    conditions = [_condition(one) for one in (details.status.conditions if details.status else ())]
+    conditions = [condition(one) for one in (details.status.conditions if details.status else ())]
     if details.instance.is_deleting:
         message = "it is being stopped and forgotten"
         conditions.append(
@@ -327,7 +305,7 @@ def _conditions(details: Details) -> list[dict[str, Any]]:
     return conditions
 
 
-def _condition(one: Condition) -> dict[str, Any]:
+def condition(one: Condition) -> dict[str, Any]:
     return {
         "type": one.type,
         "status": one.status,

@@ -1,0 +1,60 @@
+"""All at a glance, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from cyme_supd.domain.attention import LEVELS
+from cyme_supd.service import Overview, Seen, Service
+from cyme_supd.web import gathering, wire
+from cyme_supd.web.params import takes
+from cyme_supd.web.routing import Routes
+from cyme_supd.web.schemas import Nothing
+from cyme_supd.web.scopes import Everyone
+
+
+def blueprint(service: Service) -> Blueprint:
+    noun = Blueprint("overview", __name__)
+
+    @takes(Nothing)
+    def get(sent: Nothing) -> Response:
+        return wire.answer(_shown(service.overviews.get()))
+
+    routes = Routes(noun, "/api/")
+    routes.reading("overview/", get, Everyone(gathering.overview))
+    return noun
+
+
+def _shown(found: Overview) -> dict[str, Any]:
+    """Those that need somebody first come first."""
+    seen = sorted(found.seen, key=lambda each: LEVELS.index(each.attention.level))
+    return {
+        "data": {
+            "apps": [{"name": each.name, "pause": wire.pause(each.pause)} for each in found.apps],
+            "queues": [
+                {"app": each.app, "name": each.name, "pause": wire.pause(each.pause)}
+                for each in found.queues
+            ],
+            "instances": [_seen(each) for each in seen],
+        }
+    }
+
+
+def _seen(seen: Seen) -> dict[str, Any]:
+    spec, status, condition = seen.instance, seen.status, seen.attention.condition
+    return {
+        "name": spec.name,
+        "app": spec.app,
+        "branch": spec.branch,
+        "is_enabled": spec.is_enabled,
+        "queues": list(spec.queues),
+        "max_concurrency": spec.max_concurrency,
+        "min_concurrency": spec.min_concurrency,
+        "state": status.state if status else None,
+        "ready": status.ready if status else None,
+        "consuming": status.consuming if status else None,
+        "level": seen.attention.level,
+        "condition": wire.condition(condition) if condition else None,
+    }
