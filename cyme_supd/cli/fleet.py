@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from cyme_supd.cli import completion, progress
 from cyme_supd.cli.asking import APPS, BRANCHES, Wanted
 from cyme_supd.cli.base import command
-from cyme_supd.cli.output import TABLE, show, show_list
+from cyme_supd.cli.output import JSON, cell, format_of, show, show_list
 from cyme_supd.errors import Invalid
 
 _branch = click.argument(
@@ -18,7 +19,6 @@ _branch = click.argument(
 )
 _yes = click.option("--yes", is_flag=True, help="Of the whole fleet, without a question.")
 AUDIT = ("api", "audit")
-_AUDITED = ("at", "actor", "address", "verb", "kind", "app", "name", "before", "after")
 _COLUMNS = ("id", "url", "version", "is_live", "instances", "load_average", "disk_use")
 
 
@@ -62,8 +62,25 @@ def undrain(wanted: Wanted, id: str) -> None:
 def audit(wanted: Wanted, **filters: Any) -> None:
     """Show who changed what, the newest first; of the app that -a names."""
     found = wanted.read(AUDIT, app=wanted.app, **filters)["data"]["events"]
-    is_short = wanted.format == TABLE
-    show(wanted, [{name: one[name] for name in _AUDITED} for one in found] if is_short else found)
+    show(wanted, found if format_of(wanted) == JSON else [_in_short(one) for one in found])
+
+
+def _in_short(event: Mapping[str, Any]) -> dict[str, str]:
+    place = event["name"] if event["name"] == event["app"] else f"{event['app']}/{event['name']}"
+    return {
+        "at": event["at"][:19],
+        "who": event["actor"] or event["address"] or event["branch"],
+        "what": f"{event['verb']} {event['kind']} {place.lstrip('/')}",
+        "change": _change(event["before"] or {}, event["after"] or {}),
+    }
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What was edited, from what to what; of what is new or gone its name says all."""
+    if "action" in after:
+        return f"{after['action']}: {after['reason']}"
+    both = sorted(before.keys() & after.keys())
+    return ", ".join(f"{each}: {cell(before[each])} -> {cell(after[each])}" for each in both)
 
 
 @command("start-all", example="cyme -a shop start-all")

@@ -111,6 +111,12 @@ def test_from_nothing_to_a_worker_and_back(cyme: Cyme) -> None:
     assert cyme("branches") == ["branch1"]
     assert cyme("-a", "bar", "instances.delete", "b1") == {"ok": "ok"}
     assert cyme("apps.delete", "bar") == {"ok": "ok"}
+    told = [(each["verb"], each["kind"], each["name"]) for each in cyme("-a", "bar", "audit")]
+    assert told[-1] == ("create", "app", "bar")
+    assert ("delete", "instance", "b1") in told
+    assert ("act", "instance", "b1") in told
+    code, seen = cyme.typed("-a", "bar", "audit", "-F", "table")
+    assert (code, "create app bar" in seen) == (0, True), seen
 
 
 def test_a_terminal_gets_what_people_read(cyme: Cyme) -> None:
