@@ -62,8 +62,9 @@ def routes() -> list[Route]:
     later: dict[str, str] = {}
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        # Aliases, and what refuses to GET anything asynchronously, are in the rules.
-        if "/instance/" in rule.rule or view.__name__ == "_refuse":
+        # Aliases, and what refuses to GET anything asynchronously, are in the rules;
+        # pages are for people.
+        if "/instance/" in rule.rule or view.__name__ == "_refuse" or _is_page(rule.rule):
             continue
         shown = rule.rule.replace("<path:rest>", "<url>")
         noun, params = rule.endpoint.split(".")[0], getattr(view, "params", None)
@@ -76,6 +77,10 @@ def routes() -> list[Route]:
         Route(each.noun, each.methods, each.path, each.params, later.get(key, ""))
         for key, each in found.items()
     ]
+
+
+def _is_page(rule: str) -> bool:
+    return rule.startswith("/admin/")
 
 
 def _verbs(methods: set[str]) -> str:

@@ -208,6 +208,7 @@ PARAMETERS = {
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "Only what is about the thing of that name.",
     "q": "Only what has that text in it.",
+    "verb": "Only what is of ``create``, ``edit``, ``delete``, ``purge`` or ``act``.",
     "since": "Only what was not before that time.",
     "max": "The most processes, 1 to 1000.",
     "max_concurrency": "The same, of a new instance (1).",

@@ -15,6 +15,7 @@ APP, QUEUE, INSTANCE, BRANCH = "app", "queue", "instance", "branch"
 CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
 #: What a branch does to a worker, to make it what is asked for.
 ACT = "act"
+VERBS = (CREATE, EDIT, DELETE, PURGE, ACT)
 KINDS = (APP, QUEUE, INSTANCE, BRANCH)
 
 MOST_SHOWN = 1000
@@ -66,6 +67,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     actor: str | None = None
+    verb: str | None = None
     kind: str | None = None
     app: str | None = None
     name: str | None = None

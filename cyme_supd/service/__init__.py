@@ -143,6 +143,7 @@ class Service:
             audit=Audit(store, clock, here.id),
         )
         self.here = here
+        self.clock = clock
         self.audit = context.audit
         self.claims = context.claims
         self.apps = Apps(context)

@@ -12,7 +12,7 @@ from cyme_supd.domain.audit import Actor, Event, Query
 from cyme_supd.store import models as m
 
 _TEXTS = ("actor", "address", "agent", "verb", "app", "name", "was", "now")
-_EQUAL = ("actor", "kind", "app", "name")
+_EQUAL = ("actor", "verb", "kind", "app", "name")
 
 
 def add(connection: Connection, events: Iterable[Event]) -> None:

@@ -16,6 +16,7 @@ def find(events: Sequence[Event], query: Query) -> list[Event]:
 def _is_wanted(event: Event, query: Query) -> bool:
     return (
         query.actor in (None, event.actor.name)
+        and query.verb in (None, event.verb)
         and query.kind in (None, event.kind)
         and query.app in (None, event.app)
         and query.name in (None, event.name)

@@ -19,6 +19,7 @@ from cyme_supd.web import (
     meta,
     orphans,
     overview,
+    pages,
     params,
     paths,
     pauses,
@@ -51,6 +52,7 @@ def create_app(settings: Settings, service: Service) -> Flask:
     errors.install(app)
     for noun in _nouns(service):
         app.register_blueprint(noun)
+    app.register_blueprint(pages.blueprint(service.clock))
     rehearsals.install(app, service, _nouns)
     scopes.install(app, service.fleet)
     wsgi: WSGIApplication = Queueing(app.wsgi_app, guards, service, settings.branch)

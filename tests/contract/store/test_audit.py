@@ -52,6 +52,8 @@ def test_each_has_a_number_of_its_own(store: Store) -> None:
     [
         ({"actor": "boris"}, True),
         ({"actor": "bori"}, False),
+        ({"verb": EDIT}, True),
+        ({"verb": "act"}, False),
         ({"kind": INSTANCE}, True),
         ({"kind": QUEUE}, False),
         ({"app": "foo", "name": "w1"}, True),

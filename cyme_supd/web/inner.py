@@ -1,0 +1,81 @@
+"""Asks the interface from inside a request, for whoever that is of.
+
+So a page shows what the interface answers: of the whole fleet, with the same
+rights, and no second way to any of it.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes, urlencode
+
+from flask import Flask, Response, current_app, request
+
+from cyme_supd.web.forwarding import UNKNOWN
+from cyme_supd.web.paths import with_whole_segments
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: Of the request at hand: who it is of, and by which name it came.
+_KEPT = (
+    "HTTP_HOST",
+    "HTTP_AUTHORIZATION",
+    "HTTP_COOKIE",
+    "REMOTE_ADDR",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "gunicorn.socket",
+    "wsgi.url_scheme",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``value`` is JSON, or text; of an error its ``error``. ``unknown`` names the
+    branches that it is without."""
+
+    status: int
+    value: Any
+    unknown: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.status < 400
+
+
+def ask(path: str, **query: Any) -> Answer:
+    """What a GET of *path*, percent-encoded, is answered with."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    given = {name: value for name, value in query.items() if value not in (None, "")}
+    environ = _environ(path, urlencode(given))
+    # What this request notes of itself is not that one's.
+    with app.app_context():
+        made = Response.from_app(
+            with_whole_segments(partial(Flask.wsgi_app, app)), environ, buffered=True
+        )
+    value = made.get_json() if made.is_json else made.get_data(as_text=True)
+    return Answer(made.status_code, value, made.headers.get(UNKNOWN, ""))
+
+
+def _environ(path: str, query: str) -> WSGIEnvironment:
+    kept = {name: request.environ[name] for name in _KEPT if name in request.environ}
+    return {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": f"{path}?{query}" if query else path,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **kept,
+    }
