@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
@@ -29,6 +30,8 @@ class State:
     leases: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     moving: dict[str, Moving] = field(default_factory=dict)
     receipts: dict[str, bool] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(
@@ -45,4 +48,6 @@ class State:
             dict(self.leases),
             dict(self.moving),
             dict(self.receipts),
+            dict(self.users),
+            dict(self.tokens),
         )

@@ -19,6 +19,7 @@ from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
+from cyme_supd.testing.accounts import MemoryAccounts, MemoryAccountsEdit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
@@ -28,7 +29,7 @@ _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
 
 
-class MemoryView:
+class MemoryView(MemoryAccounts):
     def __init__(self, state: State, default_broker: str, branch: str = "") -> None:
         self._state = state
         self._default_broker = default_broker
@@ -154,7 +155,7 @@ class MemoryView:
         )
 
 
-class MemoryTransaction(MemoryView):
+class MemoryTransaction(MemoryView, MemoryAccountsEdit):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits
