@@ -14,6 +14,7 @@ NOUNS = {
     "orphans": "Orphans",
     "tasks": "URLs as tasks",
     "branches": "Branches",
+    "access": "Users and tokens",
     "meta": "Health",
 }
 
@@ -156,11 +157,32 @@ ROUTES = {
     "GET /ping/": "``pong``; asks neither the store nor a broker.",
     "GET /health/": (
         "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``; "
-        "with ``--database`` the ``lease``, too."
+        "with ``--database`` the ``lease``, too. Who does not say who they are, where somebody is "
+        "known, learns just ``ok``."
     ),
+    "GET /api/users/": "The names of the users, as a list.",
+    "GET /api/users/<name>/": "``name`` ``role`` ``created_at``.",
+    "PUT POST /api/users/<name>/": (
+        "Make a user (``201``), or give one another ``password`` or ``role`` (``200``)."
+    ),
+    "DELETE /api/users/<name>/": (
+        "Forget the user, and their tokens. The last admin of a branch that listens beyond "
+        "loopback is ``409``."
+    ),
+    "GET /api/tokens/": "The ids of the tokens, as a list.",
+    "GET /api/tokens/<id>/": (
+        "``id`` ``label`` ``user`` ``role`` ``app`` ``created_at`` ``expires_at`` "
+        "``last_used_at``, to the minute."
+    ),
+    "POST /api/tokens/": (
+        "Make one: ``201`` with the same, and ``token``, which is what its owner sends. It is "
+        "shown this once."
+    ),
+    "DELETE /api/tokens/<id>/": "Revoke it, at once.",
 }
 
 PARAMETERS = {
+    "app": "The application whose routes alone a token is good for.",
     "after": "Only names that come after this one.",
     "arguments": (
         "For ``celery worker``, the application's before the instance's. What Cyme itself sets "
@@ -182,10 +204,12 @@ PARAMETERS = {
     "expect": (
         "How many messages there should be: ``409`` where the count has moved by more than a tenth."
     ),
+    "expires": "When it does: ISO 8601, or seconds from now; at most ten years ahead (never).",
     "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
     "move": "Move its instances to other branches, one by one.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
+    "label": "What it is for, in a few words.",
     "limit": "At most so many names; ``Link`` leads to the next.",
     "max": "The most processes, 1 to 1000.",
     "max_concurrency": "The same, of a new instance (1).",
@@ -199,7 +223,7 @@ PARAMETERS = {
         "``consumer_arguments`` ``expires`` ``message_ttl`` ``max_length`` ``max_length_bytes`` "
         "``max_priority``."
     ),
-    "password": "The broker's.",
+    "password": "The broker's; a user's: at least 8 characters.",
     "placement": (
         "``random``: any branch; ``spread``: the one with fewest instances; ``pack``: the fullest "
         "that has room; without a word the emptier of two chosen by chance."
@@ -213,6 +237,7 @@ PARAMETERS = {
     ),
     "reason": "Why; it is shown to whoever asks.",
     "result_backend": "Celery's; reads ``********``.",
+    "role": "``viewer`` (unless said), ``operator`` or ``admin``.",
     "routing_key": "What its exchange is asked for (the queue's name).",
     "secrets": "``1`` shows what otherwise reads ``********``.",
     "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
@@ -223,7 +248,10 @@ PARAMETERS = {
         "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
         "the pause lasts until somebody resumes."
     ),
-    "user": "Who runs the worker; only where the branch runs as root.",
+    "user": (
+        "Who runs the worker, only where the branch runs as root; of a token: whose it is; it "
+        "may do no more than they, and is gone with them."
+    ),
     "userid": "The broker's user.",
     "vhost": "The same as ``virtual_host``.",
     "virtual_host": "The broker's virtual host; the number of a Redis database.",
@@ -246,6 +274,11 @@ RULES = """\
 - With ``!/`` after the collection the same change is *asynchronous*: ``202``, at once.
 - A ``DELETE`` answers ``{"ok": "ok"}``; of what is not there it is ``404``.
 - Passwords, and what else is secret, read ``********``. Sent back, they are refused.
+- As soon as there is a user or a token, every route but ``/ping/`` and the bare ``/health/`` needs
+  ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic. Without is ``401``; what
+  needs another role is ``403``, and names it. A ``viewer`` reads; an ``operator`` changes
+  instances, queues, consumers and pauses, and queues URLs; an ``admin`` changes applications, users
+  and tokens, drains branches, and sees ``secrets``. Too many wrong passwords are ``429``.
 - A client that asks more than ``--api-rate`` allows is answered ``429``; ``Retry-After`` says how
   many seconds to wait. ``/ping/`` and ``/health/`` do not count.
 """

@@ -24,6 +24,7 @@ from cyme_supd.domain.ports import (
     WorkerQuestions,
 )
 from cyme_supd.domain.spec import Worker
+from cyme_supd.service.access import Access, MadeToken
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.arrivals import Arrivals
 from cyme_supd.service.branches import BranchDetails, Branches
@@ -47,6 +48,7 @@ from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
 __all__ = [
+    "Access",
     "AppDetails",
     "AppReply",
     "Apps",
@@ -62,6 +64,7 @@ __all__ = [
     "HealthCheck",
     "InstanceReply",
     "Instances",
+    "MadeToken",
     "Moves",
     "NotQueuedHere",
     "Orphans",
@@ -138,6 +141,7 @@ class Service:
         )
         self.here = here
         self.claims = context.claims
+        self.access = Access(context)
         self.apps = Apps(context)
         self.instances = Instances(context)
         self.queues = Queues(context)

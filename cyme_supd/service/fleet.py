@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cyme_supd import __version__
+from cyme_supd.domain.access import Role, parse_role
 from cyme_supd.domain.catalogue import app_key, names_in, queue_key
 from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.placement import DEFAULT, place, why_not
@@ -45,17 +46,22 @@ MOST_OWNERS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request as it came: ``path`` still encoded, ``body`` a character a byte."""
+    """A request as it came: ``path`` still encoded, ``body`` a character a byte.
+
+    ``role`` is what whoever asks was found to have; who does not say has the least.
+    """
 
     method: str
     path: str
     query: str = ""
     body: str = ""
     content_type: str = ""
+    role: Role = Role.VIEWER
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Question:
-        return cls(**{name: str(said[name]) for name in cls.__dataclass_fields__})
+        words = {name: str(said[name]) for name in cls.__dataclass_fields__ if name != "role"}
+        return cls(**words, role=parse_role(said.get("role", Role.VIEWER)))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
