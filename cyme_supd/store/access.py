@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, inspect, select, update
 
 from cyme_supd.domain.access import Role, Token, User
 from cyme_supd.errors import NotFound
 from cyme_supd.store import models as m
+from cyme_supd.store.engine import connected
 
 
 def users(connection: Connection) -> list[User]:
@@ -50,6 +51,14 @@ def remove_token(connection: Connection, id: str) -> None:
 
 def token_used(connection: Connection, id: str, at: datetime) -> None:
     connection.execute(update(m.tokens).where(m.tokens.c.id == id).values(last_used_at=at))
+
+
+def is_anybody(engine: Engine) -> bool:
+    """Whether there is a user or a token, in a database of whatever schema."""
+    with connected(engine) as connection:
+        known = inspect(connection)
+        tables = [table for table in (m.users, m.tokens) if known.has_table(table.name)]
+        return any(connection.execute(select(table).limit(1)).first() for table in tables)
 
 
 def no_user(name: str) -> NotFound:

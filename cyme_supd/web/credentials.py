@@ -14,7 +14,7 @@ from cyme_supd.service import Access
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_HINT = "send Authorization: Bearer TOKEN, or name and password as HTTP Basic"
+_HINT = "send Authorization: Bearer TOKEN, or HTTP Basic; cyme takes the token from $CYME_TOKEN"
 
 
 def are_given(environ: WSGIEnvironment) -> bool:
