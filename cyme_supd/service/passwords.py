@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import threading
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from cyme_supd.clock import Clock
 from cyme_supd.domain.access import User
 from cyme_supd.domain.naming import NAME
 from cyme_supd.errors import RateLimited
+
+log = logging.getLogger(__name__)
 
 #: Of the settings that OWASP names the one for a single thread.
 _HASHER = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
@@ -91,6 +94,7 @@ class Passwords:
         counted = name if NAME.fullmatch(name) else ""
         self._guesses.take(counted, address)
         if not self._verify(user, password):
+            log.warning("a wrong password for %s, from %s", counted or "no name", address)
             return False
         assert user is not None
         self._guesses.give_back(counted, address)

@@ -44,15 +44,20 @@ def hasher(monkeypatch: pytest.MonkeyPatch) -> Counting:
     return counting
 
 
-def test_right_and_wrong(hasher: Counting) -> None:
+def test_right_and_wrong(hasher: Counting, caplog: pytest.LogCaptureFixture) -> None:
     known = Passwords(PlayedClock())
     assert known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
     for wrong in ("", "größer als 9", "\ud800"):
         assert not known.is_right("alice", ALICE, wrong, "192.0.2.1")
     # For somebody who is not there just as much is computed.
+    assert "a wrong password for alice, from 192.0.2.1" in caplog.messages
+    assert "größer" not in caplog.text
     asked = hasher.asked
     assert not known.is_right("bob", None, RIGHT, "192.0.2.1")
     assert hasher.asked == asked + 1
+    # A name that ends a line is none.
+    assert not known.is_right("a\nb", None, RIGHT, "192.0.2.1")
+    assert caplog.messages[-1] == "a wrong password for no name, from 192.0.2.1"
     assert not known.is_right("alice", replace(ALICE, password_hash="nonsense"), "x", "192.0.2.1")
 
 
