@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cyme_supd.domain.access import local_token
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.supervisor import Supervisor, parse_supervisor
 from cyme_supd.domain.target import Policy
@@ -133,6 +134,16 @@ class Config:
     def local_url(self) -> str:
         """The same for who is on its host, where it may listen on every address."""
         return f"http://{bracketed(_ON_THIS_HOST.get(self.host, self.host))}:{self.port}"
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others than its host's can reach it, who have to say who they are."""
+        return self.has_httpd and not (self.is_insecure or is_loopback(self.host))
+
+    @property
+    def local_token(self) -> str:
+        """What whoever may read the root sends to say so."""
+        return local_token(bytes.fromhex(self.task_key))
 
     def save(self) -> None:
         """Leave it in the root for the branch's own processes."""

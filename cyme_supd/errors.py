@@ -73,6 +73,8 @@ class Unsupported(Invalid):
 
 class RateLimited(Invalid):
     code, http, retryable = "rate_limited", 429, True
+    #: Sooner than after so many seconds the answer is the same.
+    retry_after_s = 1.0
 
 
 class Unauthorized(CymeError):

@@ -16,6 +16,7 @@ NOUNS = {
     "branches": "Branches",
     "overview": "All at a glance",
     "audit": "Audit",
+    "access": "Users and tokens",
     "meta": "Health",
 }
 
@@ -171,13 +172,33 @@ ROUTES = {
     "GET /ping/": "``pong``; asks neither the store nor a broker.",
     "GET /health/": (
         "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``; "
-        "with ``--database`` the ``lease``, too."
+        "with ``--database`` the ``lease``, too. Who does not say who they are, where somebody is "
+        "known, learns just ``ok``."
     ),
+    "GET /api/users/": "The names of the users, as a list.",
+    "GET /api/users/<name>/": "``name`` ``role`` ``created_at``.",
+    "PUT POST /api/users/<name>/": (
+        "Make a user (``201``), or give one another ``password`` or ``role`` (``200``)."
+    ),
+    "DELETE /api/users/<name>/": (
+        "Forget the user, and their tokens. The last admin of a branch that listens beyond "
+        "loopback is ``409``."
+    ),
+    "GET /api/tokens/": "The ids of the tokens, as a list.",
+    "GET /api/tokens/<id>/": (
+        "``id`` ``label`` ``user`` ``role`` ``app`` ``created_at`` ``expires_at`` "
+        "``last_used_at``, to the minute."
+    ),
+    "POST /api/tokens/": (
+        "Make one: ``201`` with the same, and ``token``, which is what its owner sends. It is "
+        "shown this once."
+    ),
+    "DELETE /api/tokens/<id>/": "Revoke it, at once.",
 }
 
 PARAMETERS = {
     "actor": "Only what that user did.",
-    "app": "Only what is of that application.",
+    "app": "Only what is of that application; of a token: whose routes alone it is good for.",
     "before": "Only what was before that time: ISO 8601, in UTC unless it says otherwise.",
     "after": "Only names that come after this one.",
     "arguments": (
@@ -200,6 +221,7 @@ PARAMETERS = {
     "expect": (
         "How many messages there should be: ``409`` where the count has moved by more than a tenth."
     ),
+    "expires": "When it does: ISO 8601, or seconds from now; at most ten years ahead (never).",
     "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
     "move": "Move its instances to other branches, one by one.",
     "force": "Do not wait for anybody.",
@@ -210,6 +232,7 @@ PARAMETERS = {
     "q": "Only what has that text in it.",
     "verb": "Only what is of ``create``, ``edit``, ``delete``, ``purge`` or ``act``.",
     "since": "Only what was not before that time.",
+    "label": "What it is for, in a few words.",
     "max": "The most processes, 1 to 1000.",
     "max_concurrency": "The same, of a new instance (1).",
     "max_unavailable": "How many may be without work at a time (1).",
@@ -222,7 +245,7 @@ PARAMETERS = {
         "``consumer_arguments`` ``expires`` ``message_ttl`` ``max_length`` ``max_length_bytes`` "
         "``max_priority``."
     ),
-    "password": "The broker's.",
+    "password": "The broker's; a user's: at least 8 characters.",
     "placement": (
         "``random``: any branch; ``spread``: the one with fewest instances; ``pack``: the fullest "
         "that has room; without a word the emptier of two chosen by chance."
@@ -236,6 +259,7 @@ PARAMETERS = {
     ),
     "reason": "Why; it is shown to whoever asks.",
     "result_backend": "Celery's; reads ``********``.",
+    "role": "``viewer`` (unless said), ``operator`` or ``admin``.",
     "routing_key": "What its exchange is asked for (the queue's name).",
     "secrets": "``1`` shows what otherwise reads ``********``.",
     "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
@@ -246,7 +270,10 @@ PARAMETERS = {
         "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
         "the pause lasts until somebody resumes."
     ),
-    "user": "Who runs the worker; only where the branch runs as root.",
+    "user": (
+        "Who runs the worker, only where the branch runs as root; of a token: whose it is; it "
+        "may do no more than they, and is gone with them."
+    ),
     "userid": "The broker's user.",
     "vhost": "The same as ``virtual_host``.",
     "virtual_host": "The broker's virtual host; the number of a Redis database.",
@@ -269,6 +296,11 @@ RULES = """\
 - With ``!/`` after the collection the same change is *asynchronous*: ``202``, at once.
 - A ``DELETE`` answers ``{"ok": "ok"}``; of what is not there it is ``404``.
 - Passwords, and what else is secret, read ``********``. Sent back, they are refused.
+- As soon as there is a user or a token, every route but ``/ping/`` and the bare ``/health/`` needs
+  ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic. Without is ``401``; what
+  needs another role is ``403``, and names it. A ``viewer`` reads; an ``operator`` changes
+  instances, queues, consumers and pauses, and queues URLs; an ``admin`` changes applications, users
+  and tokens, drains branches, and sees ``secrets``. Too many wrong passwords are ``429``.
 - A client that asks more than ``--api-rate`` allows is answered ``429``; ``Retry-After`` says how
   many seconds to wait. ``/ping/`` and ``/health/`` do not count.
 """

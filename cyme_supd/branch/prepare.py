@@ -21,7 +21,8 @@ from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
-from cyme_supd.store.engine import database_url, open_engine
+from cyme_supd.store.access import is_anybody
+from cyme_supd.store.engine import database_url, open_engine, sqlite_url
 from cyme_supd.store.migrations import MIGRATION_TIMEOUT_S, migrate
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import is_current
@@ -80,6 +81,18 @@ def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
         return Prepared(config, (), (*moved, *warnings), host)
     warnings = _write_supervisord(config, instances)
     return Prepared(config, _supervisord(paths), (*moved, *warnings))
+
+
+def knows_somebody(root: str, database: str | None) -> bool:
+    """Whether a user or a token is stored for the branch on *root*; nothing is made for it."""
+    paths = Paths(check_root(root))
+    if not (database or paths.database.exists()):
+        return False
+    engine = open_engine(database or sqlite_url(paths.database))
+    try:
+        return is_anybody(engine)
+    finally:
+        engine.dispose()
 
 
 def _make_folders(paths: Paths) -> None:

@@ -56,6 +56,7 @@ def make_service(
             task_key=bytes.fromhex(config.task_key),
             results_expire_s=config.results_expire_s,
             is_shared=bool(config.database),
+            is_exposed=config.is_exposed,
             holder=holder_of(config.root),
         ),
         max_waits=max_waits,

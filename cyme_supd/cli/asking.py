@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cyme_supd.cli.rooted import local_token
 from cyme_supd.client import Client
 from cyme_supd.client.calls import segment
 from cyme_supd.config import DEFAULT_ROOT
@@ -42,7 +43,7 @@ class Wanted:
             from cyme_supd.cli.local import open_client
 
             return open_client(self.instance_dir)
-        return Client(self.url)
+        return Client(self.url, local_token(self.url, (self.instance_dir, ".")))
 
     @property
     def its_app(self) -> str:
@@ -80,6 +81,8 @@ class Wanted:
 
 APPS: tuple[str, ...] = ()
 BRANCHES = ("branches",)
+USERS = ("api", "users")
+TOKENS = ("api", "tokens")
 
 
 def path(collection: Sequence[str], *rest: str) -> str:

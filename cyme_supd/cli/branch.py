@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ import click
 
 from cyme_supd import __version__
 from cyme_supd.branch.attached import Attachment
-from cyme_supd.branch.prepare import Prepared, prepare
+from cyme_supd.branch.prepare import Prepared, knows_somebody, prepare
 from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
 from cyme_supd.cli.settings import read_file
 from cyme_supd.config import (
@@ -53,13 +54,14 @@ def parse_address(address: str) -> tuple[str, int]:
     return host, int(match["port"])
 
 
-def check_exposure(host: str, is_insecure: bool) -> None:
+def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bool]) -> None:
     """Refuse to let others in where there is nobody whose name they could give."""
-    if is_insecure or is_loopback(host):
+    if is_insecure or is_loopback(host) or knows_somebody():
         return
     raise Forbidden(
         f"{host} can be reached from other hosts, and no user or token exists",
-        "listen on 127.0.0.1, or say --insecure if that is what you want",
+        "listen on 127.0.0.1 until cyme createsuperuser has made one, or say --insecure if that"
+        " is what you want",
     )
 
 
@@ -173,7 +175,8 @@ def command(address: str, **options: Any) -> None:
         if options["detach"]:
             go_on_in_the_background()
         host, port = parse_address(address)
-        check_exposure(host, options["insecure"])
+        known = partial(knows_somebody, options["instance_dir"], options["database"])
+        check_exposure(host, options["insecure"], known)
         prepared = prepare(options["instance_dir"], _wanted(host, port, options))
         click.echo(banner(prepared))
         if prepared.host is None:

@@ -54,7 +54,8 @@ def open_client(root: str) -> Client:
     config = open_config(root)
     settings = replace(Settings.of(config), api_rate=0)
     service = make_service(config, open_store(config), Nobody(), supervisord=0, max_waits=1)
-    return Client(f"http://127.0.0.1:{config.port}", wsgi=create_app(settings, service))
+    app = create_app(settings, service)
+    return Client(f"http://127.0.0.1:{config.port}", config.local_token, wsgi=app)
 
 
 def open_store(config: Config) -> SqlStore:

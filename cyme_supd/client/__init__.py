@@ -14,6 +14,7 @@ What a branch refuses is raised as the error it was there, a :exc:`CymeError`
 with ``code``, ``message`` and ``hint``.
 """
 
+from cyme_supd.client.access import Tokens, Users
 from cyme_supd.client.application import Application
 from cyme_supd.client.calls import Incomplete
 from cyme_supd.client.client import Client
@@ -60,9 +61,11 @@ __all__ = [
     "SpawnFailed",
     "Task",
     "Timeout",
+    "Tokens",
     "TooLarge",
     "Unauthorized",
     "Unavailable",
     "Unimplemented",
     "Unsupported",
+    "Users",
 ]

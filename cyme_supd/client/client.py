@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from cyme_supd.client.access import Tokens, Users
 from cyme_supd.client.application import Application
 from cyme_supd.client.calls import segment
 from cyme_supd.client.connection import Connection
@@ -141,6 +142,16 @@ class Client:
     def _tell(self, branch: str, word: str, params: dict[str, Any]) -> Answer:
         path = f"/branches/{segment('branch', branch)}/{word}"
         return self._connection.change("POST", path, params, is_repeatable=True)
+
+    # Who may ask
+
+    @property
+    def users(self) -> Users:
+        return Users(self._connection)
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(self._connection)
 
     # Health
 

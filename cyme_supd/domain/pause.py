@@ -24,6 +24,7 @@ _Thing = TypeVar("_Thing", "App", "Instance", "Queue")
 
 MAX_REASON = 500
 MAX_AHEAD = timedelta(days=366)
+_FAR = timedelta(days=36_600)
 #: The type of the condition that work is held back.
 PAUSED = "Paused"
 
@@ -65,18 +66,22 @@ def requested(reason: str | None, until: str | float | None, now: datetime) -> P
     text = " ".join((reason or "").split())
     if len(text) > MAX_REASON:
         raise Invalid(f"reason: more than {MAX_REASON} characters")
-    end = None if until is None else _end(until, now)
+    end = None if until is None else moment("until", until, now)
     if end is not None and not now < end <= now + MAX_AHEAD:
         raise Invalid("until: past, or more than a year ahead", "leave it out: until resumed")
     return Pause(text, now, end)
 
 
-def _end(until: str | float, now: datetime) -> datetime:
-    if isinstance(until, float):
-        ahead_s = until if math.isfinite(until) else -1.0
-        return now + timedelta(seconds=max(-1.0, min(ahead_s, 2 * MAX_AHEAD.total_seconds())))
+def moment(name: str, said: str | float, now: datetime) -> datetime:
+    """What the parameter *name* says: ISO 8601, UTC without an offset, or seconds ahead.
+
+    What is further away than anybody means is just very far.
+    """
+    if isinstance(said, float):
+        ahead_s = said if math.isfinite(said) else -1.0
+        return now + timedelta(seconds=max(-1.0, min(ahead_s, _FAR.total_seconds())))
     hint = "ISO 8601, as 2011-08-15T22:06:43Z, or a number of seconds from now"
-    return instant("until", until, hint)
+    return instant(name, said, hint)
 
 
 def in_force(worker: Worker, at: datetime) -> Worker:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
+from cyme_supd.domain.accounts import Accounts, AccountsEdit
 from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version
 from cyme_supd.domain.claim import Claim
@@ -26,7 +27,7 @@ from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pul
 from cyme_supd.domain.task import Task, UrlRequest
 
 
-class View(Protocol):
+class View(Accounts, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -110,7 +111,7 @@ class View(Protocol):
         """The stamp for a change that is executed on several branches, here first."""
 
 
-class Transaction(View, Protocol):
+class Transaction(View, AccountsEdit, Protocol):
     """A look that also writes; all of it or none is stored.
 
     Every app and queue that it adds, edits or removes gets a newer version.

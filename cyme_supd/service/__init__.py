@@ -24,6 +24,7 @@ from cyme_supd.domain.ports import (
     WorkerQuestions,
 )
 from cyme_supd.domain.spec import Worker
+from cyme_supd.service.access import Access, MadeToken
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.arrivals import Arrivals
 from cyme_supd.service.audit import Audit, AuditedStore
@@ -49,6 +50,7 @@ from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
 __all__ = [
+    "Access",
     "AppDetails",
     "AppReply",
     "Apps",
@@ -64,6 +66,7 @@ __all__ = [
     "HealthCheck",
     "InstanceReply",
     "Instances",
+    "MadeToken",
     "Moves",
     "NotQueuedHere",
     "Orphans",
@@ -146,6 +149,7 @@ class Service:
         self.clock = clock
         self.audit = context.audit
         self.claims = context.claims
+        self.access = Access(context)
         self.apps = Apps(context)
         self.instances = Instances(context)
         self.queues = Queues(context)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cyme_supd import __version__
+from cyme_supd.domain.access import Role, parse_role
 from cyme_supd.domain.catalogue import app_key, names_in, queue_key
 from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.placement import DEFAULT, place, why_not
@@ -45,21 +46,26 @@ MOST_OWNERS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request as it came: ``path`` still encoded, ``body`` a character a byte."""
+    """A request as it came: ``path`` still encoded, ``body`` a character a byte.
+
+    ``role`` is what whoever asks was found to have; who does not say has the least.
+    """
 
     method: str
     path: str
     query: str = ""
     body: str = ""
     content_type: str = ""
+    role: Role = Role.VIEWER
     #: Whose it is, for those who write down what it changes.
     actor: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Question:
-        texts = [name for name in cls.__dataclass_fields__ if name != "actor"]
+        texts = cls.__dataclass_fields__.keys() - {"role", "actor"}
         actor = {str(name): str(value) for name, value in said.get("actor", {}).items()}
-        return cls(**{name: str(said[name]) for name in texts}, actor=actor)
+        words = {name: str(said[name]) for name in texts}
+        return cls(**words, role=parse_role(said.get("role", Role.VIEWER)), actor=actor)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -25,7 +25,8 @@ class ThisBranch:
     the URLs that may be queued, ``task_key`` proves the ids of their tasks,
     which are known for ``results_expire_s`` after they have ended.
     ``is_shared`` says whether all branches have one store; ``holder`` is
-    then who has the lease on the branch's row while it acts.
+    then who has the lease on the branch's row while it acts. One that
+    ``is_exposed`` can be reached from other hosts, by those who are known.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ThisBranch:
     task_key: bytes = b""
     results_expire_s: float = 86400.0
     is_shared: bool = False
+    is_exposed: bool = False
     holder: str = ""
 
 

@@ -294,6 +294,32 @@ audit = Table(
     Index("ix_audit_app_name", "app", "name"),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("name", name_type(), primary_key=True),
+    Column("password_hash", String(255), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    _name_is_whole(),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("label", String(200), nullable=False),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), index=True),
+    # The sha256 of its secret, which is nowhere.
+    Column("digest", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    # Not a reference: the app may be another branch's, and come back.
+    Column("app", name_type()),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("last_used_at", Instant),
+)
+
 #: A row for all who write to a server, and some for those who record: see servers.py.
 turn = Table(
     "turn",

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from cyme_supd.clock import Clock, SystemClock
+from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version, app_key, queue_key
 from cyme_supd.domain.claim import Claim
@@ -22,6 +23,7 @@ from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Unavailable
 from cyme_supd.store import (
+    access,
     apps,
     audit,
     branches,
@@ -141,6 +143,12 @@ class SqlView:
     def audit(self, query: Query) -> list[Event]:
         return audit.find(self._connection, query)
 
+    def users(self) -> list[User]:
+        return access.users(self._connection)
+
+    def tokens(self) -> list[Token]:
+        return access.tokens(self._connection)
+
     def catalogue_index(self) -> dict[str, Version]:
         return catalogue.index(self._connection)
 
@@ -246,6 +254,21 @@ class SqlTransaction(SqlView):
 
     def save_audit(self, events: Iterable[Event]) -> None:
         audit.add(self._connection, events)
+
+    def save_user(self, user: User) -> None:
+        access.save_user(self._connection, user)
+
+    def remove_user(self, name: str) -> None:
+        access.remove_user(self._connection, name)
+
+    def add_token(self, token: Token) -> None:
+        access.add_token(self._connection, token)
+
+    def remove_token(self, id: str) -> None:
+        access.remove_token(self._connection, id)
+
+    def token_used(self, id: str, at: datetime) -> None:
+        access.token_used(self._connection, id, at)
 
     def merge(self, entries: Iterable[Entry]) -> Merged:
         return merge(SqlCopy(self._connection, self._edits), entries, self._edits.now())

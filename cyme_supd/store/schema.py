@@ -11,7 +11,20 @@ from cyme_supd.errors import Invalid, Unavailable
 from cyme_supd.store.engine import connected
 
 #: Every revision under migrations/versions, the first one first.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0008", "0009", "0010", "0011", "0013")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+)
 COMMAND = "cyme-branch"
 
 #: The table that says so.

@@ -84,7 +84,7 @@ class Branch:
             ) from None
         if not self._config.has_httpd:
             raise Unavailable("the branch runs --without-httpd, and cannot be asked")
-        self._client = Client(self._config.local_url)
+        self._client = Client(self._config.local_url, self._config.local_token)
 
     def own(self) -> Iterator[Instance]:
         """All that this branch runs."""

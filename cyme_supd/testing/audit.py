@@ -6,6 +6,14 @@ import json
 from collections.abc import Sequence
 
 from cyme_supd.domain.audit import Event, Query
+from cyme_supd.testing.state import State
+
+
+class MemoryAudit:
+    _state: State
+
+    def audit(self, query: Query) -> list[Event]:
+        return find(self._state.audit, query)
 
 
 def find(events: Sequence[Event], query: Query) -> list[Event]:

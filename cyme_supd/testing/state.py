@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.moving import Moving
@@ -31,6 +32,8 @@ class State:
     moving: dict[str, Moving] = field(default_factory=dict)
     receipts: dict[str, bool] = field(default_factory=dict)
     audit: list[Event] = field(default_factory=list)
+    users: dict[str, User] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(
@@ -49,4 +52,6 @@ class State:
             dict(self.receipts),
             # Only ever added to, and that at a commit: to copy it would cost more and more.
             self.audit,
+            dict(self.users),
+            dict(self.tokens),
         )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cyme_supd.clock import Clock, SystemClock
-from cyme_supd.domain.audit import Event, Query
+from cyme_supd.domain.audit import Event
 from cyme_supd.domain.catalogue import Entry, Version, app_key, digest_of, queue_key
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.merging import Merged, merge
@@ -20,7 +20,8 @@ from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
-from cyme_supd.testing.audit import find
+from cyme_supd.testing.accounts import MemoryAccounts, MemoryAccountsEdit
+from cyme_supd.testing.audit import MemoryAudit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
@@ -30,7 +31,7 @@ _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
 
 
-class MemoryView:
+class MemoryView(MemoryAccounts, MemoryAudit):
     def __init__(self, state: State, default_broker: str, branch: str = "") -> None:
         self._state = state
         self._default_broker = default_broker
@@ -131,9 +132,6 @@ class MemoryView:
     def task(self, id: str) -> Task | None:
         return self._state.tasks.get(id)
 
-    def audit(self, query: Query) -> list[Event]:
-        return find(self._state.audit, query)
-
     def catalogue_index(self) -> dict[str, Version]:
         return self._state.catalogue.index()
 
@@ -159,7 +157,7 @@ class MemoryView:
         )
 
 
-class MemoryTransaction(MemoryView):
+class MemoryTransaction(MemoryView, MemoryAccountsEdit):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits

@@ -8,6 +8,7 @@ from flask import Blueprint, Flask
 
 from cyme_supd.service import Service
 from cyme_supd.web import (
+    access,
     apps,
     audit,
     branches,
@@ -47,7 +48,7 @@ def create_app(settings: Settings, service: Service) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = params.MAX_BODY + 1
     # The first to look at a request is the last to touch its answer.
     journal.install(app, settings)
-    guards = guard.Guard(settings)
+    guards = guard.Guard(settings, service.access)
     guard.install(app, guards)
     errors.install(app)
     for noun in _nouns(service):
@@ -79,5 +80,6 @@ def _nouns(service: Service) -> list[Blueprint]:
             tasks,
             audit,
             overview,
+            access,
         )
     ]

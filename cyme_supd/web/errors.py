@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
@@ -13,13 +14,16 @@ from cyme_supd.errors import (
     Invalid,
     MethodNotAllowed,
     NotFound,
+    RateLimited,
     TooLarge,
+    Unauthorized,
     Unavailable,
     Unsupported,
 )
 from cyme_supd.web.wire import answer
 
 RETRY_AFTER_S = 2
+_WAYS_IN = ('Bearer realm="cyme"', 'Basic realm="cyme", charset="UTF-8"')
 
 logger = logging.getLogger("cyme_supd.web")
 
@@ -53,6 +57,10 @@ def body_of(error: CymeError) -> dict[str, dict[str, str]]:
 
 
 def headers_of(error: CymeError) -> list[tuple[str, str]]:
+    if isinstance(error, Unauthorized):
+        return [("WWW-Authenticate", each) for each in _WAYS_IN]
+    if isinstance(error, RateLimited):
+        return [("Retry-After", str(math.ceil(error.retry_after_s)))]
     return [("Retry-After", str(RETRY_AFTER_S))] if isinstance(error, Unavailable) else []
 
 

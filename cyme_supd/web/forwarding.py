@@ -8,9 +8,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from cyme_supd.domain.access import Role
 from cyme_supd.domain.audit import Actor
 from cyme_supd.service import Question, Replies, Reply
 from cyme_supd.service.acting import acting
@@ -33,11 +34,12 @@ def is_forwarded() -> bool:
 def question(method: str | None = None) -> Question:
     """The request at hand, for another branch; what its body says can still be read."""
     path, _, query = raw_uri(request.environ).partition("?")
+    role = Role(g.role)
     if method is not None:
-        return Question(method, path)
+        return Question(method, path, role=role)
     body = request.get_data(cache=True).decode("latin-1")
     kind, actor = request.content_type or "", acting().as_dict()
-    return Question(request.method, path, query, body, kind, actor)
+    return Question(request.method, path, query, body, kind, role, actor)
 
 
 def response(reply: Reply) -> Response:
@@ -68,7 +70,7 @@ def answerer(app: Flask) -> Callable[[Mapping[str, Any], float], dict[str, Any]]
 def _environ(asked: Question) -> WSGIEnvironment:
     body = asked.body.encode("latin-1")
     return {
-        FORWARDED: True,
+        FORWARDED: asked.role,
         ACTOR: Actor(**{name: asked.actor.get(name, "") for name in Actor.__dataclass_fields__}),
         "REQUEST_METHOD": asked.method,
         "RAW_URI": f"{asked.path}?{asked.query}" if asked.query else asked.path,

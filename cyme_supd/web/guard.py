@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
+from cyme_supd.domain.access import HEALTH, OPEN, SAFE_METHODS, Caller, Role, check, needed
 from cyme_supd.domain.audit import Actor
-from cyme_supd.errors import Forbidden
-from cyme_supd.service import acting
+from cyme_supd.errors import Forbidden, Unavailable
+from cyme_supd.service import Access, acting
+from cyme_supd.service.access import ANYBODY
+from cyme_supd.web import credentials
 from cyme_supd.web.paths import ACTOR, FORWARDED, TARGET
 from cyme_supd.web.settings import Settings
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _LONGEST_ADDRESS, _LONGEST_AGENT = 64, 128
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
@@ -37,7 +39,9 @@ _HEADERS = [
 class Guard:
     """Who may call the server that *settings* describe; of a request it sees the environment."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, access: Access) -> None:
+        self._access = access
+        self._is_exposed = settings.is_exposed
         names = {settings.host.lower(), *(name.lower() for name in settings.server_names)}
         self._names = (_LOOPBACK | names) - _WILDCARDS
         self._is_wildcard = settings.host in _WILDCARDS
@@ -51,9 +55,35 @@ class Guard:
         self._check_host(environ)
         # To queue a URL is a change, whatever the verb that it is asked with.
         is_url = TARGET in environ
-        if (is_url or environ["REQUEST_METHOD"] not in _SAFE_METHODS) and not self.welcome(environ):
+        if (is_url or environ["REQUEST_METHOD"] not in SAFE_METHODS) and not self.welcome(environ):
             origin = environ.get("HTTP_ORIGIN")
             _check_site(environ, _referring(environ) if is_url and origin is None else origin)
+
+    def caller(self, environ: WSGIEnvironment, may_be_old: bool = False) -> Caller:
+        """Who asks; raises ``Unauthorized`` for one who is not known.
+
+        Where the store cannot be read that is an error, unless who is known *may be old*.
+        """
+        if FORWARDED in environ:
+            return Caller("another branch", Role(environ[FORWARDED]))
+        # With nobody known, whoever reaches a loopback address is the admin.
+        if self._is_open(may_be_old):
+            return ANYBODY
+        return credentials.caller(environ, self._access, may_be_old)
+
+    def glance(self, environ: WSGIEnvironment) -> Caller | None:
+        """Who asks for what is answered to anybody; ``None`` for one who does not say.
+
+        That is answered while the store is away, too.
+        """
+        with suppress(Unavailable):
+            is_named = FORWARDED in environ or credentials.are_given(environ)
+            if is_named or self._is_open(may_be_old=True):
+                return self.caller(environ, may_be_old=True)
+        return None
+
+    def _is_open(self, may_be_old: bool) -> bool:
+        return not self._is_exposed and self._access.is_open(may_be_old)
 
     def welcome(self, environ: WSGIEnvironment) -> str | None:
         """The site that asks, if it is one that may."""
@@ -67,21 +97,22 @@ class Guard:
 
     def _check_host(self, environ: WSGIEnvironment) -> None:
         host = host_name(environ.get("HTTP_HOST", ""))
-        if host in self._names or (self._is_wildcard and _is_own_address(environ, host)):
+        if host in self._names or (self._is_wildcard and credentials.is_own_address(environ, host)):
             return
         raise Forbidden(
             "this server is not known by the name in Host", "start it with --server-name NAME"
         )
 
 
-def actor_of(environ: WSGIEnvironment) -> Actor:
+def actor_of(environ: WSGIEnvironment, caller: Caller) -> Actor:
     """Who is to be named for what the request changes."""
     known: Actor | None = environ.get(ACTOR)
     if known is not None:
         return known
     address = environ.get("REMOTE_ADDR", "")[:_LONGEST_ADDRESS]
     agent = environ.get("HTTP_USER_AGENT", "").encode("latin-1").decode("utf-8", "replace")
-    return Actor("", address, "".join(filter(str.isprintable, agent))[:_LONGEST_AGENT])
+    name = "" if caller is ANYBODY else caller.name
+    return Actor(name, address, "".join(filter(str.isprintable, agent))[:_LONGEST_AGENT])
 
 
 def is_preflight(environ: WSGIEnvironment) -> bool:
@@ -91,13 +122,11 @@ def is_preflight(environ: WSGIEnvironment) -> bool:
 
 def install(app: Flask, guard: Guard) -> None:
     @app.before_request
-    def check() -> Response | None:
+    def look() -> Response | None:
         guard.check(request.environ)
         if is_preflight(request.environ) and guard.welcome(request.environ):
             return _preflight(TARGET in request.environ)
-        g.acting = acting.begin(actor_of(request.environ))
-        # Without users, whoever reaches a loopback address is the admin.
-        g.role = "admin"
+        _admit(guard)
         return None
 
     @app.teardown_request
@@ -113,6 +142,29 @@ def install(app: Flask, guard: Guard) -> None:
         return response
 
 
+def _admit(guard: Guard) -> None:
+    """Note who asks; raise where they may not."""
+    route = request.url_rule.rule if request.url_rule else None
+    if route in OPEN:
+        caller = guard.glance(request.environ) if route == HEALTH else None
+        if caller is not None and caller.app is None:
+            g.role = caller.role
+        return
+    caller = guard.caller(request.environ)
+    g.role = caller.role
+    g.acting = acting.begin(actor_of(request.environ, caller))
+    if route is not None:
+        app = (request.view_args or {}).get("app")
+        check(caller, _needed(request.method, route), app)
+
+
+def _needed(method: str, route: str) -> Role:
+    try:
+        return needed(method, route)
+    except LookupError:
+        return Role.ADMIN
+
+
 def host_name(host: str) -> str:
     """The name in a ``Host`` header, without port and brackets; empty for nonsense."""
     try:
@@ -122,22 +174,6 @@ def host_name(host: str) -> str:
         return ""
     is_plain = parts.netloc == host and "@" not in host
     return (name or "").rstrip(".") if is_plain else ""
-
-
-def _is_own_address(environ: WSGIEnvironment, host: str) -> bool:
-    """Whether *host* is the address this very connection arrived at.
-
-    An address cannot be pointed elsewhere as a name can.
-    """
-    connection = environ.get("gunicorn.socket")
-    if connection is None:
-        return False
-    try:
-        own = ipaddress.ip_address(connection.getsockname()[0])
-        mapped = getattr(own, "ipv4_mapped", None)
-        return ipaddress.ip_address(host) in (own, mapped)
-    except (OSError, ValueError):
-        return False
 
 
 def _check_site(environ: WSGIEnvironment, origin: str | None) -> None:

@@ -17,9 +17,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cyme_supd import __version__
 from cyme_supd.clock import Clock
+from cyme_supd.domain.access import Role
 from cyme_supd.domain.attention import HELD, LEVELS, OFF, WELL, worst
-from cyme_supd.errors import NotFound
+from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.resources import templates
+from cyme_supd.web.errors import headers_of
 from cyme_supd.web.inner import Answer, ask
 
 #: Rows on a page; the whole of a large fleet is no page.
@@ -49,6 +51,7 @@ def blueprint(clock: Clock) -> Blueprint:
         noun.add_url_rule(rule, page.__name__, _page(page, clock), methods=["GET"])
     noun.add_url_rule("/static/<name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
+    noun.register_error_handler(CymeError, _failed)
     return noun
 
 
@@ -70,6 +73,14 @@ def _page(page: Page, clock: Clock) -> Callable[..., Response]:
 
     show.__name__ = page.__name__
     return show
+
+
+def _failed(error: CymeError) -> Response:
+    """For people, too: it may come before anybody knows who they are."""
+    made = Response(_render("failed", (), error=error), error.http, mimetype="text/html")
+    made.headers["Content-Security-Policy"] = _CONTENT_SECURITY
+    made.headers.extend(headers_of(error))
+    return made
 
 
 def static(name: str) -> Response:
@@ -205,8 +216,7 @@ def _render(page: str, answers: Sequence[Answer], **values: Any) -> str:
             unknown=unknown,
             args=request.args,
             origin=request.host_url.rstrip("/"),
-            is_admin=g.get("role") == "admin",
-            now=g.now,
+            may_act=g.get("role", Role.VIEWER).covers(Role.OPERATOR),
             **values,
         )
     )

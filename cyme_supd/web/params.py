@@ -9,12 +9,13 @@ from functools import wraps
 from typing import Any, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from flask import request
+from flask import g, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cyme_supd.domain.access import Role
 from cyme_supd.domain.naming import nearest
 from cyme_supd.domain.values import load_json
-from cyme_supd.errors import Invalid, TooLarge, Unsupported
+from cyme_supd.errors import Forbidden, Invalid, TooLarge, Unsupported
 
 MAX_BODY = 1024 * 1024
 MAX_FIELDS = 500
@@ -65,9 +66,20 @@ def read(model: type[Params]) -> Params:
     if request.method not in ("GET", "HEAD"):
         values.update(_from_body(model))
     try:
-        return model.model_validate(values)
+        sent = model.model_validate(values)
     except ValidationError as exc:
         raise _refused(exc) from None
+    if getattr(sent, "secrets", None):
+        # Before anything is done: a change is not to be made and then refused.
+        _check_may_see_secrets()
+    return sent
+
+
+def _check_may_see_secrets() -> None:
+    if g.get("role") != Role.ADMIN:
+        raise Forbidden(
+            f"secrets: this needs the role {Role.ADMIN}", "leave it out, or ask an admin"
+        )
 
 
 def read_query(model: type[Params]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from cyme_supd.errors import Invalid
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: In the environment of a request that another branch has sent.
-FORWARDED = "cyme.is_forwarded"
+#: In the environment of a request that another branch has sent: the role of who asks it.
+FORWARDED = "cyme.forwarded"
 #: Whose a request is, where another branch has passed it on.
 ACTOR = "cyme.actor"
 #: In the environment of a request to queue a URL: that URL, as it was sent.

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from cyme_supd.domain.access import URL, Caller, check, needed
 from cyme_supd.domain.masking import masked, masked_url
 from cyme_supd.domain.task import MAX_DATA, METHODS, UrlRequest, check_headers
 from cyme_supd.errors import CymeError, Invalid, NotFound, TooLarge
@@ -47,15 +48,17 @@ class Queueing:
     def _answer(self, environ: WSGIEnvironment) -> tuple[int, Headers, bytes]:
         try:
             self._guard.check(environ)
-            return self._queue(environ)
+            caller = self._guard.caller(environ)
+            return self._queue(environ, caller)
         except CymeError as exc:
             error = exc
         except Exception as exc:
             error = errors.unexpected(exc)
         return error.http, errors.headers_of(error), wire.encoded(errors.body_of(error))
 
-    def _queue(self, environ: WSGIEnvironment) -> tuple[int, Headers, bytes]:
+    def _queue(self, environ: WSGIEnvironment, caller: Caller) -> tuple[int, Headers, bytes]:
         app, queue = _names(environ["PATH_INFO"])
+        check(caller, needed(environ["REQUEST_METHOD"], URL), app)
         wanted = _request(environ)
         id = self._service.tasks.queue(app, queue, wanted)
         # Below the prefix that a proxy may have put before us.

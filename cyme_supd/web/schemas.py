@@ -192,3 +192,22 @@ class AuditQuery(Params):
 
 class LogQuery(Params):
     bytes: Whole = Field(default=None, ge=1, le=MAX_LOG_BYTES)
+
+
+class UserEdit(Change):
+    password: Text = None
+    role: Text = None
+
+    def given(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.said()}
+
+
+class TokenMaking(Change):
+    label: Text = None
+    user: Text = None
+    role: Text = None
+    app: Text = None
+    expires: str | float | None = None
+
+    def given(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.said()}

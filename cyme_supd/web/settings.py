@@ -13,7 +13,8 @@ class Settings:
     names it answers to; ``cors_origins`` the sites that may call it.
 
     ``processes`` times ``threads`` requests are served at a time. ``api_rate``
-    is how many one client may make a second; 0 is any number.
+    is how many one client may make a second; 0 is any number. One that
+    ``is_exposed`` can be reached from other hosts: nobody unknown is let in.
     """
 
     branch: str
@@ -24,6 +25,7 @@ class Settings:
     processes: int = 2
     threads: int = 32
     api_rate: int = 0
+    is_exposed: bool = False
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -34,6 +36,7 @@ class Settings:
             server_names=config.server_names,
             cors_origins=config.cors_origins,
             api_rate=config.api_rate,
+            is_exposed=config.is_exposed,
         )
 
     @property

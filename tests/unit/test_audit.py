@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from cyme_supd.domain.access import Role
 from cyme_supd.domain.audit import CREATE, DELETE, EDIT, Actor, change
 from cyme_supd.domain.broker import MASK
 from cyme_supd.domain.spec import App, Instance
@@ -99,7 +100,9 @@ def test_what_cannot_be_looked_for(client: FlaskClient, wanted: dict[str, str]) 
 def test_who_has_asked_another_branch(house: World) -> None:
     app = create_app(Settings(branch="b1"), house.service)
     boris = Actor("boris", "192.0.2.7", "curl/8")
-    asked = Question("PUT", "/foo/instances/w9/", "timeout=0", actor=boris.as_dict())
+    asked = Question(
+        "PUT", "/foo/instances/w9/", "timeout=0", role=Role.ADMIN, actor=boris.as_dict()
+    )
     answerer(app)(asked.as_dict(), 1.0)
     (made,) = events(app.test_client(), name="w9")
     assert (made["actor"], made["address"], made["agent"]) == ("boris", "192.0.2.7", "curl/8")

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cyme_supd.branch.prepare import Prepared
+from cyme_supd.branch.prepare import Prepared, knows_somebody
 from cyme_supd.cli import branch
 from cyme_supd.cli.branch import check_exposure, command, parse_address
+from cyme_supd.domain.access import Role, User
 from cyme_supd.errors import Forbidden, Invalid
+from cyme_supd.store.engine import create_database, sqlite_url
+from cyme_supd.store.migrations import migrate
+from cyme_supd.store.repository import SqlStore
+from tests.unit.service_support import START
 
 
 @pytest.mark.parametrize(
@@ -38,14 +43,36 @@ def test_what_is_no_address(address: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_loopback_needs_no_users(host: str) -> None:
-    check_exposure(host, is_insecure=False)
+    check_exposure(host, False, nobody)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
 def test_others_are_not_let_in_unless_somebody_says_so(host: str) -> None:
     with pytest.raises(Forbidden, match="no user"):
-        check_exposure(host, is_insecure=False)
-    check_exposure(host, is_insecure=True)
+        check_exposure(host, False, nobody)
+    check_exposure(host, True, nobody)
+    check_exposure(host, False, lambda: True)
+
+
+def nobody() -> bool:
+    return False
+
+
+def test_somebody_is_looked_for_in_the_store(tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    assert not knows_somebody(root, None)
+    assert not Path(root).exists()
+    Path(root).mkdir()
+    store = SqlStore(sqlite_url(Path(root) / "branch.db"), "redis://127.0.0.1/0")
+    create_database(store.engine)
+    # One that is to be migrated, and then one that has been.
+    assert not knows_somebody(root, None)
+    migrate(store.engine)
+    assert not knows_somebody(root, None)
+    with store.writing() as tx:
+        tx.save_user(User("alice", "x", Role.VIEWER, START))
+    assert knows_somebody(root, None)
+    store.close()
 
 
 class Run:

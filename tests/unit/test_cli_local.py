@@ -37,6 +37,17 @@ def test_its_store_is_edited(root: str) -> None:
         assert client.get("foo").instances.all_names() == ["w1"]
 
 
+def test_who_may_read_the_root_may_do_everything(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CYME_TOKEN", "somebody-elses")
+    with open_client(root) as client:
+        client.users.add("alice", "correct horse")
+    with open_client(root) as client:
+        assert list(client.users) == ["alice"]
+        assert client.add("foo").name == "foo"
+
+
 def test_an_old_schema_is_refused_with_the_command_that_migrates(config: Config, root: str) -> None:
     engine = open_engine(sqlite_url(config.paths.database))
     with engine.begin() as connection:

@@ -14,7 +14,8 @@ import pytest
 import cyme_supd
 from cyme_supd import client, errors
 
-EXPORTED = """Application Client Consumers Instance Instances Queue Queues Task Incomplete
+EXPORTED = """Application Client Consumers Instance Instances Queue Queues Task Tokens Users
+    Incomplete
     Conflict CymeError Forbidden Internal Invalid MethodNotAllowed NoAnswer NotFound RateLimited
     SpawnFailed Timeout TooLarge Unauthorized Unavailable Unimplemented Unsupported"""
 #: The client's own part of Cyme.

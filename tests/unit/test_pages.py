@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
+from cyme_supd.domain.access import Role
 from cyme_supd.domain.status import Condition
 from cyme_supd.errors import Unavailable
 from cyme_supd.web.app import create_app
@@ -113,7 +114,7 @@ def test_who_may_only_look_has_no_buttons(client: FlaskClient) -> None:
     def become_a_viewer() -> None:
         from flask import g
 
-        g.role = "viewer"
+        g.role = Role.VIEWER
 
     app.before_request_funcs.setdefault(None, []).append(become_a_viewer)
     for path in PAGES:
@@ -133,7 +134,9 @@ def test_what_somebody_has_typed_is_text(client: FlaskClient, house: World) -> N
 
 
 def test_what_is_not_there(client: FlaskClient) -> None:
-    assert "w9" in shown(client, "instances/foo/w9/", 404)
+    text = shown(client, "instances/foo/w9/", 404)
+    assert "<h1>There is no instance" in text
+    assert "w9" in text
     assert client.get("/admin/nothing/").status_code == 404
     assert client.post("/admin/").status_code == 400
     assert client.post("/admin/audit/").status_code in (400, 404, 405)
@@ -142,4 +145,6 @@ def test_what_is_not_there(client: FlaskClient) -> None:
 def test_where_the_store_is_away(client: FlaskClient, house: World) -> None:
     house.store.failure = Unavailable("the database is locked", "try again")
     for path in PAGES:
-        assert "the database is locked; try again" in shown(client, path)
+        text = shown(client, path, 503)
+        assert "The database is locked" in text
+        assert "try again" in text

@@ -12,8 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cyme_supd.clock import isoformat
+from cyme_supd.domain.access import Role, Token, User
 from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.rollout import Rollout, RolloutState, RolloutStatus
+from cyme_supd.service.passwords import hashed
 from cyme_supd.web.app import create_app
 from cyme_supd.web.rehearsals import is_change
 from cyme_supd.web.settings import Settings
@@ -73,13 +75,18 @@ def path_of(rule: str) -> str:
 
 def test_every_change_can_be_rehearsed(house: World, app: Flask, client: FlaskClient) -> None:
     house.branch.is_dead = True
+    with house.store.writing() as tx:
+        # To be edited and removed; and who asks.
+        tx.save_user(User("w1", hashed("a password"), Role.ADMIN, START))
+        tx.add_token(Token("b1", "", None, "", Role.VIEWER, None, START))
     for method, rule in sorted(changes(app), key=lambda each: "/restart/" in each[1]):
         plain = rule.replace("!/", "")
         if plain == RESUMING:
             stop_a_rollout(house)
         state, at, sent = deepcopy(house.store._state), house.clock.elapsed, house.hints.sent
         force = "&force=1" if (method, plain) == ("DELETE", "/<app>/") else ""
-        answer = client.open(f"{path_of(rule)}?dry_run=1{force}", method=method)
+        path = f"{path_of(rule)}?dry_run=1{force}"
+        answer = client.open(path, method=method, auth=("w1", "a password"))
         assert answer.status_code == 200, (method, rule, answer.get_data())
         assert answer.get_json().keys() >= SHAPE, (method, rule)
         assert house.store._state == state, (method, rule)

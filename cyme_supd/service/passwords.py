@@ -1,0 +1,146 @@
+"""Passwords: how they are hashed, and how often they may be guessed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import threading
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from cyme_supd.clock import Clock
+from cyme_supd.domain.access import User
+from cyme_supd.domain.naming import NAME
+from cyme_supd.errors import RateLimited
+
+log = logging.getLogger(__name__)
+
+#: Of the settings that OWASP names the one for a single thread.
+_HASHER = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
+#: Verified at a time: each takes that memory.
+MAX_AT_ONCE = 2
+PATIENCE_S = 5.0
+#: How long a right password is known again without being hashed.
+REMEMBERED_S = 30.0
+#: Wrong passwords for one name from one address: so many at once, then one in so long.
+GUESSES, GUESS_EVERY_S = 10, 30.0
+#: Names and addresses whose guesses are counted; then the oldest are forgotten.
+MAX_COUNTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """``of`` is the hash that is stored: with another the password is another."""
+
+    mac: bytes
+    of: str
+    until: float
+
+
+class Guesses:
+    """Counts who guesses, by name and address: others with that name are not held up."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        # When each has all its guesses again.
+        self._full_at: dict[tuple[str, str], float] = {}
+
+    def take(self, name: str, address: str) -> None:
+        """Count one before it is tried: many at once are no way around it.
+
+        Raises ``RateLimited`` where it is one too many.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            full_at = max(now, self._full_at.get((name, address), now)) + GUESS_EVERY_S
+            wait_s = full_at - now - GUESSES * GUESS_EVERY_S
+            if wait_s > 0:
+                raise _too_many(wait_s)
+            self._full_at.pop((name, address), None)
+            if len(self._full_at) >= MAX_COUNTED:
+                del self._full_at[next(iter(self._full_at))]
+            self._full_at[name, address] = full_at
+
+    def give_back(self, name: str, address: str) -> None:
+        """It was no guess."""
+        with self._lock:
+            if (name, address) in self._full_at:
+                self._full_at[name, address] -= GUESS_EVERY_S
+
+
+class Passwords:
+    """Safe to share between threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._guesses = Guesses(clock)
+        self._key = secrets.token_bytes(32)
+        self._remembered: dict[str, _Remembered] = {}
+        self._turns = threading.BoundedSemaphore(MAX_AT_ONCE)
+
+    def is_right(self, name: str, user: User | None, password: str, address: str) -> bool:
+        """Whether *password* is the one of *user*, who is called *name*, or is nobody.
+
+        Raises ``RateLimited`` where too many wrong ones came from *address*.
+        """
+        mac = hmac.new(self._key, password.encode("utf-8", "replace"), hashlib.sha256).digest()
+        if user is not None and self._remembers(user, mac):
+            return True
+        counted = name if NAME.fullmatch(name) else ""
+        self._guesses.take(counted, address)
+        if not self._verify(user, password):
+            log.warning("a wrong password for %s, from %s", counted or "no name", address)
+            return False
+        assert user is not None
+        self._guesses.give_back(counted, address)
+        until = self._clock.monotonic() + REMEMBERED_S
+        self._remembered[user.name] = _Remembered(mac, user.password_hash, until)
+        return True
+
+    def _remembers(self, user: User, mac: bytes) -> bool:
+        known = self._remembered.get(user.name)
+        return (
+            known is not None
+            and known.of == user.password_hash
+            and self._clock.monotonic() < known.until
+            and hmac.compare_digest(known.mac, mac)
+        )
+
+    def _verify(self, user: User | None, password: str) -> bool:
+        if not self._turns.acquire(timeout=PATIENCE_S):
+            raise _too_many(PATIENCE_S)
+        try:
+            # Nobody takes as long as somebody: how long it takes tells no names.
+            stored = _NOBODYS if user is None else user.password_hash
+            _HASHER.verify(stored, password.encode("utf-8", "replace"))
+            return user is not None
+        except (VerificationError, InvalidHashError):
+            return False
+        finally:
+            self._turns.release()
+
+
+def hashed(password: str) -> str:
+    """What is stored of *password*, with a salt of its own."""
+    return _HASHER.hash(password)
+
+
+#: The hash of a password that is nobody's, made by the settings above.
+_NOBODYS = (
+    "$argon2id$v=19$m=47104,t=1,p=1$"
+    "bm9ib2R5IGhhcyB0aGlzMQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+)
+
+
+def _too_many(wait_s: float) -> RateLimited:
+    error = RateLimited(
+        "too many wrong passwords for this name from this address",
+        "wait for as long as Retry-After says",
+    )
+    error.retry_after_s = wait_s
+    return error
