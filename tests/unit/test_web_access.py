@@ -271,6 +271,15 @@ def test_who_guesses_is_slowed_down(client: FlaskClient) -> None:
     assert answer.status_code == 200
 
 
+def test_a_route_that_nobody_has_thought_of_is_an_admins(house: World) -> None:
+    app = create_app(Settings(branch="b1"), house.service)
+    app.add_url_rule("/<app>/new/", "new", lambda app: "new")
+    with app.test_client() as client:
+        for role in Role:
+            answer = client.get("/foo/new/", headers=bearer(make(client, role=role)))
+            assert answer.status_code == (200 if role is Role.ADMIN else 403)
+
+
 # Who is on the host
 
 
