@@ -177,6 +177,7 @@ ROUTES = {
     ),
     "GET /api/users/": "The names of the users, as a list.",
     "GET /api/users/<name>/": "``name`` ``role`` ``created_at``.",
+    "POST /api/users/": "The same as below, of the user called ``name``.",
     "PUT POST /api/users/<name>/": (
         "Make a user (``201``), or give one another ``password`` or ``role`` (``200``)."
     ),
@@ -238,6 +239,7 @@ PARAMETERS = {
     "max_unavailable": "How many may be without work at a time (1).",
     "min": "The least processes, from 0.",
     "min_concurrency": "The same, of a new instance (1).",
+    "name": "What the user is called.",
     "options": (
         "Of the declaration: ``durable`` ``auto_delete`` ``queue_durable`` "
         "``queue_auto_delete`` ``exchange_durable`` ``exchange_auto_delete`` ``delivery_mode`` "

@@ -15,7 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cyme_supd.clock import Clock
 from cyme_supd.domain.access import User
 from cyme_supd.domain.naming import NAME
-from cyme_supd.errors import RateLimited
+from cyme_supd.errors import RateLimited, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _HASHER = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
 #: Verified at a time: each takes that memory.
 MAX_AT_ONCE = 2
-PATIENCE_S = 5.0
+PATIENCE_S = 1.0
 #: How long a right password is known again without being hashed.
 REMEMBERED_S = 30.0
 #: Wrong passwords for one name from one address: so many at once, then one in so long.
@@ -86,34 +86,47 @@ class Passwords:
     def is_right(self, name: str, user: User | None, password: str, address: str) -> bool:
         """Whether *password* is the one of *user*, who is called *name*, or is nobody.
 
-        Raises ``RateLimited`` where too many wrong ones came from *address*.
+        Raises ``RateLimited`` where too many wrong ones came from *address*,
+        ``Unavailable`` where there is no turn to be had.
         """
         mac = hmac.new(self._key, password.encode("utf-8", "replace"), hashlib.sha256).digest()
-        if user is not None and self._remembers(user, mac):
+        known = None if user is None else self._remembered_of(user, mac)
+        if known is not None and self._clock.monotonic() < known.until:
             return True
+        # One that was right before is no guess, whoever else guesses from there.
+        if known is not None:
+            is_right = self._verify(user, password)
+        else:
+            is_right = self._guessed(name, user, password, address)
+        if is_right and user is not None:
+            until = self._clock.monotonic() + REMEMBERED_S
+            self._remembered[user.name] = _Remembered(mac, user.password_hash, until)
+        return is_right
+
+    def _remembered_of(self, user: User, mac: bytes) -> _Remembered | None:
+        """What is remembered, where it is of this very password."""
+        known = self._remembered.get(user.name)
+        if known is None or known.of != user.password_hash:
+            return None
+        return known if hmac.compare_digest(known.mac, mac) else None
+
+    def _guessed(self, name: str, user: User | None, password: str, address: str) -> bool:
+        """Whether it is right; counted as a guess only where it is wrong."""
         counted = name if NAME.fullmatch(name) else ""
         self._guesses.take(counted, address)
-        if not self._verify(user, password):
+        is_wrong = False
+        try:
+            is_wrong = not self._verify(user, password)
+        finally:
+            if not is_wrong:
+                self._guesses.give_back(counted, address)
+        if is_wrong:
             log.warning("a wrong password for %s, from %s", counted or "no name", address)
-            return False
-        assert user is not None
-        self._guesses.give_back(counted, address)
-        until = self._clock.monotonic() + REMEMBERED_S
-        self._remembered[user.name] = _Remembered(mac, user.password_hash, until)
-        return True
-
-    def _remembers(self, user: User, mac: bytes) -> bool:
-        known = self._remembered.get(user.name)
-        return (
-            known is not None
-            and known.of == user.password_hash
-            and self._clock.monotonic() < known.until
-            and hmac.compare_digest(known.mac, mac)
-        )
+        return not is_wrong
 
     def _verify(self, user: User | None, password: str) -> bool:
         if not self._turns.acquire(timeout=PATIENCE_S):
-            raise _too_many(PATIENCE_S)
+            raise Unavailable("too many passwords are looked at just now", "try again")
         try:
             # Nobody takes as long as somebody: how long it takes tells no names.
             stored = _NOBODYS if user is None else user.password_hash

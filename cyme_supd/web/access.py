@@ -12,7 +12,7 @@ from cyme_supd.service import Service
 from cyme_supd.web import journal, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import PUT_POST, Routes
-from cyme_supd.web.schemas import Change, Nothing, Page, TokenMaking, UserEdit
+from cyme_supd.web.schemas import Change, Nothing, Page, TokenMaking, UserEdit, UserMaking
 from cyme_supd.web.scopes import HERE
 
 
@@ -34,10 +34,18 @@ def _add_users(routes: Routes, service: Service) -> None:
     def get_user(name: str, sent: Nothing) -> Response:
         return wire.answer(_user(access.user(name)))
 
+    def put(name: str, sent: UserEdit) -> Response:
+        user, is_new = access.put_user(name, sent.given())
+        journal.about(user.name)
+        return wire.answer(_user(user), 201 if is_new else 200)
+
+    @takes(UserMaking)
+    def post_user(nowait: bool, sent: UserMaking) -> Response:
+        return put(sent.name or "", sent)
+
     @takes(UserEdit)
     def put_user(name: str, nowait: bool, sent: UserEdit) -> Response:
-        user, is_new = access.put_user(name, sent.given())
-        return wire.answer(_user(user), 201 if is_new else 200)
+        return put(name, sent)
 
     @takes(Change)
     def delete_user(name: str, nowait: bool, sent: Change) -> Response:
@@ -46,6 +54,7 @@ def _add_users(routes: Routes, service: Service) -> None:
 
     routes.reading("", user_names, HERE)
     routes.reading("<name>/", get_user, HERE)
+    routes.acting("", post_user, ("POST",), HERE)
     routes.acting("<name>/", put_user, PUT_POST, HERE)
     routes.acting("<name>/", delete_user, ("DELETE",), HERE)
     routes.only_synchronous()

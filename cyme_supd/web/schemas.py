@@ -202,6 +202,13 @@ class UserEdit(Change):
         return {name: getattr(self, name) for name in self.said()}
 
 
+class UserMaking(UserEdit):
+    name: Text = None
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in super().given().items() if name != "name"}
+
+
 class TokenMaking(Change):
     label: Text = None
     user: Text = None

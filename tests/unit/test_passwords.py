@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cyme_supd.domain.access import Role, User
-from cyme_supd.errors import RateLimited
+from cyme_supd.errors import RateLimited, Unavailable
 from cyme_supd.service import passwords
 from cyme_supd.service.passwords import (
     GUESS_EVERY_S,
@@ -97,6 +97,31 @@ def test_guesses_are_counted_by_name_and_address(hasher: Counting) -> None:
     # Who has just been let in stays so, from wherever.
     assert known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
     clock.sleep(REMEMBERED_S)
+    assert known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
+
+
+def test_who_was_let_in_before_is_not_locked_out_by_a_neighbour(hasher: Counting) -> None:
+    clock = PlayedClock()
+    known = Passwords(clock)
+    assert known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
+    clock.sleep(REMEMBERED_S)
+    for _ in range(GUESSES):
+        assert not known.is_right("alice", ALICE, "wrong one", "192.0.2.1")
+    with pytest.raises(RateLimited):
+        known.is_right("alice", ALICE, "wrong one", "192.0.2.1")
+    asked = hasher.asked
+    assert known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
+    assert hasher.asked == asked + 1
+
+
+def test_only_so_many_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "PATIENCE_S", 0.01)
+    known = Passwords(PlayedClock())
+    for _ in range(passwords.MAX_AT_ONCE):
+        known._turns.acquire()
+    with pytest.raises(Unavailable):
+        known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
+    known._turns.release()
     assert known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
 
 

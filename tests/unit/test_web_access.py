@@ -222,6 +222,7 @@ def test_users_and_their_tokens_are_out_at_once(client: FlaskClient) -> None:
         ("/api/users/alice/", {"password": "********"}),
         ("/api/users/alice/", {"password": PASSWORD, "role": "root"}),
         ("/api/users/a b/", {"password": PASSWORD}),
+        ("/api/users/", {"password": PASSWORD}),
         ("/api/tokens/", {"role": "root"}),
         ("/api/tokens/", {"app": "api"}),
         ("/api/tokens/", {"label": "a\nb"}),
@@ -256,7 +257,9 @@ def test_users_as_they_are_shown(client: FlaskClient) -> None:
     shown = client.get("/api/users/alice/", headers=bearer(LOCAL))
     assert made.get_json() == shown.get_json()
     assert shown.get_json().keys() == {"name", "role", "created_at"}
-    assert client.get("/api/users/", headers=bearer(LOCAL)).get_json() == ["alice"]
+    given = {"name": "bob", "password": PASSWORD}
+    assert client.post("/api/users/", json=given, headers=bearer(LOCAL)).status_code == 201
+    assert client.get("/api/users/", headers=bearer(LOCAL)).get_json() == ["alice", "bob"]
 
 
 def test_who_guesses_is_slowed_down(client: FlaskClient) -> None:
@@ -269,6 +272,15 @@ def test_who_guesses_is_slowed_down(client: FlaskClient) -> None:
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     answer = client.get("/", auth=("alice", PASSWORD), environ_overrides=elsewhere)
     assert answer.status_code == 200
+
+
+def test_a_route_that_nobody_has_thought_of_is_an_admins(house: World) -> None:
+    app = create_app(Settings(branch="b1"), house.service)
+    app.add_url_rule("/<app>/new/", "new", lambda app: "new")
+    with app.test_client() as client:
+        for role in Role:
+            answer = client.get("/foo/new/", headers=bearer(make(client, role=role)))
+            assert answer.status_code == (200 if role is Role.ADMIN else 403)
 
 
 # Who is on the host

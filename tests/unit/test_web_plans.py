@@ -85,7 +85,8 @@ def test_every_change_can_be_rehearsed(house: World, app: Flask, client: FlaskCl
             stop_a_rollout(house)
         state, at, sent = deepcopy(house.store._state), house.clock.elapsed, house.hints.sent
         force = "&force=1" if (method, plain) == ("DELETE", "/<app>/") else ""
-        path = f"{path_of(rule)}?dry_run=1{force}"
+        name = "&name=w1" if plain == "/api/users/" else ""
+        path = f"{path_of(rule)}?dry_run=1{force}{name}"
         answer = client.open(path, method=method, auth=("w1", "a password"))
         assert answer.status_code == 200, (method, rule, answer.get_data())
         assert answer.get_json().keys() >= SHAPE, (method, rule)
