@@ -202,6 +202,10 @@ class Paths:
     def roll(self) -> Path:
         return self.root / "roll.json"
 
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
 
 def load(root: str | Path) -> Config:
     """The settings that :meth:`Config.save` left in *root*."""

@@ -15,6 +15,7 @@ NOUNS = {
     "tasks": "URLs as tasks",
     "branches": "Branches",
     "meta": "Health",
+    "metrics": "Metrics",
 }
 
 #: By methods and path; what it does, then what it answers.
@@ -157,6 +158,10 @@ ROUTES = {
     "GET /health/": (
         "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``; "
         "with ``--database`` the ``lease``, too."
+    ),
+    "GET /metrics/": (
+        "For Prometheus, as text: instances, queues and conditions of this branch, passes, "
+        "actions, calls and requests. Each metric says what it means; see the how-to."
     ),
 }
 

