@@ -17,6 +17,7 @@ from typing import Any
 
 from cyme_supd import __version__
 from cyme_supd.branch import host, readiness
+from cyme_supd.branch.alerts import alerts_of
 from cyme_supd.branch.beats import Beats
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.hints import HintListener
@@ -132,6 +133,15 @@ class BranchProcess:
             self.metrics,
         )
 
+        self.alerts = alerts_of(
+            config,
+            self.store,
+            self.meter,
+            self.neighbours.post,
+            self.clock,
+            is_acting=lambda: self.reconciler.is_acting,
+        )
+
     def _right(self) -> Right:
         if not self.config.database:
             return RootLock(self.store)
@@ -156,6 +166,8 @@ class BranchProcess:
         self._thread("depths", partial(self.depths.run, self.stop))
         self.neighbours.start(self._thread, self.stop)
         self.metrics.start()
+        if self.alerts is not None:
+            self.alerts.start(self.stop)
         self._thread("readiness", self._tell_when_ready)
         log.info("branch %s %s is up", self.config.id, __version__)
         next_trim = self.clock.monotonic() + TRIM_EVERY_S

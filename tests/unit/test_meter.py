@@ -149,3 +149,11 @@ def test_branches_that_lapsed_are_told_and_those_that_left_are_not() -> None:
     }
     found: dict[Key, float] = Meter().gauges("b1", peers)
     assert {key[1][0]: value for key, value in found.items()} == {"b1": 1.0, "b2": 1.0, "b3": 0.0}
+
+
+def test_what_waits_at_two_brokers_is_added_and_what_is_not_known_is_told() -> None:
+    meter = Meter(Metrics(), Depths(tasks=7))
+    queues = tuple(Queue("foo", name, name, "direct", name, {}, AT) for name in ("tasks", "new"))
+    one = replace(a_worker(), queues=queues)
+    meter.saw([one, replace(one, broker="redis://127.0.0.1:1/0", queues=queues[:1])])
+    assert meter.messages() == {("foo", "tasks"): 14.0, ("foo", "new"): None}
