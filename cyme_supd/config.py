@@ -34,6 +34,8 @@ DEFAULT_RESTART_MAX_RATE = "1/m"
 #: Requests a second of one client: more than two cores answer, and so no
 #: concern of people and their scripts; what it keeps out is a loop gone wild.
 DEFAULT_API_RATE = 2000
+#: Messages in a queue, more of which are an alert.
+DEFAULT_ALERT_DEPTH = 10_000
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
 #: Of who asks a supervisord of ours.
@@ -57,7 +59,9 @@ class Config:
     not in the root; a branch that ``is_detached`` speaks in its log alone.
     ``supervisor`` is the URL of a host's own supervisord that the branch is
     attached to, ``conf_dir`` the folder whose files that includes, and
-    ``has_extension`` whether Cyme's was found in it.
+    ``has_extension`` whether Cyme's was found in it. ``alert_webhook`` is a URL,
+    which may be a secret, or empty; ``alert_depth`` the messages in a queue that
+    are not an alert yet.
     """
 
     root: str
@@ -90,6 +94,8 @@ class Config:
     supervisor: str = ""
     conf_dir: str = ""
     has_extension: bool = True
+    alert_webhook: str = ""
+    alert_depth: int = DEFAULT_ALERT_DEPTH
 
     @property
     def is_attached(self) -> bool:
@@ -212,6 +218,14 @@ class Paths:
     @property
     def roll(self) -> Path:
         return self.root / "roll.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
+    @property
+    def alerts(self) -> Path:
+        return self.root / "alerts.json"
 
 
 def load(root: str | Path) -> Config:

@@ -18,6 +18,7 @@ NOUNS = {
     "audit": "Audit",
     "access": "Users and tokens",
     "meta": "Health",
+    "metrics": "Metrics",
 }
 
 #: By methods and path; what it does, then what it answers.
@@ -195,6 +196,10 @@ ROUTES = {
         "shown this once."
     ),
     "DELETE /api/tokens/<id>/": "Revoke it, at once.",
+    "GET /metrics/": (
+        "For Prometheus, as text: instances, queues and conditions of this branch, passes, "
+        "actions, calls and requests. Each metric says what it means; see the how-to."
+    ),
 }
 
 PARAMETERS = {
@@ -229,7 +234,7 @@ PARAMETERS = {
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
     "kind": "Only of ``app``, ``queue``, ``instance`` or ``branch``.",
     "limit": "At most so many; of names ``Link`` leads to the next.",
-    "name": "Only what is about the thing of that name.",
+    "name": "What a user is called; of the audit, only what is about the thing of that name.",
     "q": "Only what has that text in it.",
     "verb": "Only what is of ``create``, ``edit``, ``delete``, ``purge`` or ``act``.",
     "since": "Only what was not before that time.",
@@ -239,7 +244,6 @@ PARAMETERS = {
     "max_unavailable": "How many may be without work at a time (1).",
     "min": "The least processes, from 0.",
     "min_concurrency": "The same, of a new instance (1).",
-    "name": "What the user is called.",
     "options": (
         "Of the declaration: ``durable`` ``auto_delete`` ``queue_durable`` "
         "``queue_auto_delete`` ``exchange_durable`` ``exchange_auto_delete`` ``delivery_mode`` "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.audit import ACT, INSTANCE, Change
@@ -46,6 +47,7 @@ class Actor:
         remote: RemoteControl,
         clock: Clock,
         max_starting: int,
+        on_action: Callable[[Action], None] = lambda _action: None,
     ) -> None:
         self._programs = programs
         self._launches = launches
@@ -54,6 +56,7 @@ class Actor:
         self._max_starting = max_starting
         #: What was done to workers, until it is written down.
         self.done: deque[Change] = deque(maxlen=_MOST_DONE)
+        self._on_action = on_action
         self._starting: dict[str, float] = {}
         # In the order they came; the values mean nothing.
         self._waiting: dict[str, None] = {}
@@ -67,6 +70,7 @@ class Actor:
             return False
         self._do(worker, action)
         self._note(worker, action)
+        self._on_action(action)
         log.info("%s: %s (%s)", worker.name, _words(action), action.reason)
         return True
 

@@ -17,22 +17,26 @@ from typing import Any
 
 from cyme_supd import __version__
 from cyme_supd.branch import host, readiness
+from cyme_supd.branch.alerts import alerts_of
 from cyme_supd.branch.beats import Beats
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.hints import HintListener
 from cyme_supd.branch.lease import Lease, Right, RootLock, holder_of
 from cyme_supd.branch.logs import set_up_logging
+from cyme_supd.branch.meter import Meter
 from cyme_supd.branch.neighbours import Neighbours
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import WorkQueue
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config, load
 from cyme_supd.domain.catalogue import KEEP
+from cyme_supd.domain.metrics import Key
 from cyme_supd.domain.rate import parse_rate
 from cyme_supd.domain.spec import Instance
 from cyme_supd.domain.status import Branch
 from cyme_supd.domain.task import Task, given_at
 from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.metrics import KeptMetrics
 from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import check_schema
@@ -52,6 +56,8 @@ WATCH_EVERY_S = 5.0
 PULSE_EVERY_S = 2.0
 TRIM_EVERY_S = 60.0
 STORE_EVERY_S = 1.0
+#: How deep queues are that are only measured.
+DEPTHS_EVERY_S = 15.0
 
 
 class BranchProcess:
@@ -65,7 +71,10 @@ class BranchProcess:
         self.beats = Beats(self.clock)
         self.queue = WorkQueue(self.clock)
         self.store = SqlStore(database_url(config), config.broker, branch=config.id)
-        self.programs = programs_of(config)
+        self.metrics = KeptMetrics(config.paths.metrics, "branch", self.clock, self._gauges)
+        self.depths = BacklogWatch(BrokerQueues(), self.clock, DEPTHS_EVERY_S)
+        self.meter = Meter(self.metrics, self.depths)
+        self.programs = programs_of(config, self.meter.called)
         self.inboxes = Inboxes(
             config.id,
             self.clock,
@@ -83,6 +92,7 @@ class BranchProcess:
             retire=self.beats.retire,
             on_use=self.inboxes.use,
             pulse_interval_s=min(config.sup_interval, PULSE_EVERY_S),
+            on_answer=self.meter.answered,
         )
         self.backlogs = BacklogWatch(BrokerQueues(), self.clock, config.sup_interval)
         self.reconciler = Reconciler(
@@ -111,9 +121,25 @@ class BranchProcess:
                 yields_to=self._yields_to,
             ),
             right=self._right(),
+            meter=self.meter,
         )
         self.neighbours = Neighbours(
-            config, self.store, self.clock, self.beats, self.started_at, self.queue
+            config,
+            self.store,
+            self.clock,
+            self.beats,
+            self.started_at,
+            self.queue,
+            self.metrics,
+        )
+
+        self.alerts = alerts_of(
+            config,
+            self.store,
+            self.meter,
+            self.neighbours.post,
+            self.clock,
+            is_acting=lambda: self.reconciler.is_acting,
         )
 
     def _right(self) -> Right:
@@ -137,7 +163,11 @@ class BranchProcess:
         self._await_supervisord()
         self._thread("reconciler", partial(self.reconciler.run, self.stop))
         self._thread("backlogs", partial(self.backlogs.run, self.stop))
+        self._thread("depths", partial(self.depths.run, self.stop))
         self.neighbours.start(self._thread, self.stop)
+        self.metrics.start()
+        if self.alerts is not None:
+            self.alerts.start(self.stop)
         self._thread("readiness", self._tell_when_ready)
         log.info("branch %s %s is up", self.config.id, __version__)
         next_trim = self.clock.monotonic() + TRIM_EVERY_S
@@ -150,6 +180,7 @@ class BranchProcess:
         self.neighbours.stop()
         self.remote.stop()
         hints.close()
+        self.metrics.save()
 
     def _await_store(self) -> None:
         """A database that is away is waited for: supervisord would try ever more seldom."""
@@ -225,6 +256,10 @@ class BranchProcess:
     def _save_tasks(self, ended: Sequence[Task]) -> None:
         with self.store.recording() as tx:
             tx.save_tasks(ended)
+        self.meter.ended(ended)
+
+    def _gauges(self) -> dict[Key, float]:
+        return self.meter.gauges(self.config.id, self.neighbours.post.peers())
 
     def _forget(self) -> None:
         now = self.clock.now()

@@ -28,6 +28,7 @@ from cyme_supd.errors import CymeError
 from cyme_supd.mailbox.controllers import Handler
 from cyme_supd.mailbox.post import BranchPost
 from cyme_supd.mailbox.roll import RollFile
+from cyme_supd.metrics import Metrics
 from cyme_supd.service.arrivals import MOVE
 from cyme_supd.service.claims import CLAIM
 from cyme_supd.service.doubles import NAMES, Doubles
@@ -48,7 +49,7 @@ Thread = Callable[[str, Callable[[Callable[[], None]], None]], None]
 
 
 class Neighbours:
-    """*queue* has the reconciler look at what was stored."""
+    """*queue* has the reconciler look at what was stored; *metrics* count what is asked."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Neighbours:
         beats: Beats,
         started_at: datetime,
         queue: WorkQueue,
+        metrics: Metrics | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -85,7 +87,7 @@ class Neighbours:
         self._roll = RollFile(config, clock)
         self.post.remember(self._roll.read())
         # This process is a child of supervisord's.
-        self._service = make_service(config, store, self.post, os.getppid(), MAX_WAITS)
+        self._service = make_service(config, store, self.post, os.getppid(), MAX_WAITS, metrics)
         # What a client may ask is counted where the client has asked.
         settings = replace(Settings.of(config), api_rate=0)
         answer = answerer(create_app(settings, self._service))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from cyme_supd.branch.actor import Actor
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.lease import ActedForElsewhere, Right, RootLock
+from cyme_supd.branch.meter import Meter
 from cyme_supd.branch.rollouts import Rollouts
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
@@ -69,7 +70,8 @@ class Reconciler:
     what to store of the branch itself, *launch_of* how a worker is launched;
     *broker* is listened to even where no worker uses it; *reconnect_s* is
     what workers are given to reconnect when theirs is back; *attendant*
-    remembers what each has been through; *right* is needed to act at all.
+    remembers what each has been through; *right* is needed to act at all;
+    *meter* counts what is done.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Reconciler:
         reconnect_s: float,
         attendant: Attendant | None = None,
         right: Right | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._store = around.store
         self._programs = around.programs
@@ -91,6 +94,7 @@ class Reconciler:
         self._clock = around.clock
         self._right = right or RootLock(around.store)
         self._has_right = True
+        self._meter = meter or Meter()
         self._about = about
         self._branch = about().id
         self._patience = Patience(about().sup_interval, reconnect_s)
@@ -100,7 +104,12 @@ class Reconciler:
         self._broker = broker
         self._brokers = {broker}
         self._actor = Actor(
-            around.programs, around.launches, around.remote, around.clock, max_starting
+            around.programs,
+            around.launches,
+            around.remote,
+            around.clock,
+            max_starting,
+            on_action=self._meter.acted,
         )
         # As they are stored; nobody else writes them.
         self._statuses: dict[str, Status] = {}
@@ -118,6 +127,11 @@ class Reconciler:
         # Nothing of these is left here, and that is to be stored.
         self._released: list[Worker] = []
 
+    @property
+    def is_acting(self) -> bool:
+        """Whether it has looked at everybody, and nobody acts for the branch elsewhere."""
+        return self.has_looked and self._has_right
+
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """The body of the thread: a full pass every interval, others when asked."""
         next_full = self._clock.monotonic()
@@ -128,7 +142,9 @@ class Reconciler:
             begun_at = self._clock.monotonic()
             if work.is_full or begun_at >= next_full:
                 work = Work(is_full=True)
-            if not self._survive(work):
+            is_done = self._survive(work)
+            self._meter.passed(work.is_full, self._clock.monotonic() - begun_at, is_done)
+            if not is_done:
                 stop.wait(SOON_S if self._has_right else ELSEWHERE_S)
                 next_full = self._clock.monotonic()
             elif work.is_full:
@@ -171,6 +187,7 @@ class Reconciler:
         self._remote.use(self._brokers)
         self._remote.ask_all()
         self._rollouts.enroll(workers)
+        self._meter.saw(workers)
         self._attendant.begin()
         self._reconcile_slices(workers)
         self._attendant.end()

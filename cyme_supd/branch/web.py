@@ -16,6 +16,7 @@ from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config, load
 from cyme_supd.mailbox.post import Post
 from cyme_supd.mailbox.roll import RollFile
+from cyme_supd.metrics import KeptMetrics
 from cyme_supd.service import Service
 from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
@@ -30,8 +31,10 @@ def service(config: Config, max_waits: int) -> Service:
     post = Post(config.id, config.broker, config.fleet, clock)
     post.remember(RollFile(config, clock).read())
     post.start()
+    metrics = KeptMetrics(config.paths.metrics, "web", clock)
+    metrics.start()
     # This process is a child of the program's, and that of supervisord.
-    return make_service(config, store, post, host.parent(os.getppid()), max_waits)
+    return make_service(config, store, post, host.parent(os.getppid()), max_waits, metrics)
 
 
 def main(argv: list[str]) -> None:

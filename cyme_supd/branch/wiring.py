@@ -8,10 +8,12 @@ from typing import Protocol
 
 from cyme_supd.branch.hints import HintSender
 from cyme_supd.branch.lease import holder_of
+from cyme_supd.branch.meter import CountingPublisher
 from cyme_supd.branch.strays import HostStrays
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config
 from cyme_supd.domain.mailbox import Mailbox, Presence
+from cyme_supd.metrics import Metrics
 from cyme_supd.service import Service, ThisBranch
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.workers.backends import CeleryBackends
@@ -26,13 +28,18 @@ class Others(Mailbox, Presence, Protocol):
 
 
 def make_service(
-    config: Config, store: SqlStore, post: Others, supervisord: int, max_waits: int
+    config: Config,
+    store: SqlStore,
+    post: Others,
+    supervisord: int,
+    max_waits: int,
+    metrics: Metrics | None = None,
 ) -> Service:
     """*post* reaches the other branches, *supervisord* is a pid.
 
     Called after any fork: a connection does not cross one.
     """
-    clock = SystemClock()
+    clock, metrics = SystemClock(), metrics or Metrics()
     return Service(
         store=store,
         hints=HintSender(config.paths.hints),
@@ -40,7 +47,7 @@ def make_service(
         broker_queues=BrokerQueues(),
         logs=WorkerLogs(config.paths.instances),
         clock=clock,
-        publisher=UrlPublisher(clock, config.id),
+        publisher=CountingPublisher(UrlPublisher(clock, config.id), metrics),
         backends=CeleryBackends(),
         launched=LaunchedFiles(config.paths.instances),
         launch_of=partial(launch_of, config),
@@ -60,4 +67,5 @@ def make_service(
             holder=holder_of(config.root),
         ),
         max_waits=max_waits,
+        metrics=metrics,
     )

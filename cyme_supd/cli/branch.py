@@ -17,6 +17,7 @@ from cyme_supd.branch.prepare import Prepared, knows_somebody, prepare
 from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
 from cyme_supd.cli.settings import read_file
 from cyme_supd.config import (
+    DEFAULT_ALERT_DEPTH,
     DEFAULT_API_RATE,
     DEFAULT_FLEET,
     DEFAULT_HOST,
@@ -30,6 +31,7 @@ from cyme_supd.config import (
     Config,
     is_loopback,
 )
+from cyme_supd.domain.alerts import check_webhook
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
@@ -136,6 +138,14 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
     show_default=True,
     help="Requests a second that one client may make, twice as many at once; 0: any number.",
 )
+@click.option("--alert-webhook", help="URL that alerts are posted to, as JSON.")
+@click.option(
+    "--alert-depth",
+    type=click.IntRange(1, 1_000_000_000),
+    default=DEFAULT_ALERT_DEPTH,
+    show_default=True,
+    help="Messages in a queue, more of which are an alert.",
+)
 @click.option(
     "-l",
     "--loglevel",
@@ -233,6 +243,8 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "server_names": tuple(options["server_name"]),
         "cors_origins": tuple(options["cors_origin"]),
         "api_rate": options["api_rate"],
+        "alert_webhook": _webhook(options["alert_webhook"]),
+        "alert_depth": options["alert_depth"],
         "is_insecure": options["insecure"],
         "url_allow": _patterns("--url-allow", options["url_allow"]),
         "url_deny": _patterns("--url-deny", options["url_deny"]),
@@ -255,6 +267,10 @@ def _database(url: str | None) -> str | None:
     if url:
         parse_database(url)
     return url or None
+
+
+def _webhook(url: str | None) -> str:
+    return check_webhook(url) if url else ""
 
 
 def _patterns(option: str, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -299,8 +315,9 @@ def _first_tour(config: Config) -> list[str]:
 
 def become(prepared: Prepared) -> NoReturn:
     """Be supervisord from now on; the root's lock goes along."""
-    # It is in the root by now; workers have no business with it.
-    os.environ.pop("CYME_DATABASE", None)
+    # They are in the root by now; workers have no business with them.
+    for name in ("CYME_DATABASE", "CYME_ALERT_WEBHOOK"):
+        os.environ.pop(name, None)
     sys.stdout.flush()
     sys.stderr.flush()
     if prepared.config.is_detached:

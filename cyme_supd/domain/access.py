@@ -146,7 +146,7 @@ _NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queues/ /<app>/queues/<queue>/ /<app>/queues/<queue>/purge/
             /<app>/queues/<queue>/pause/ /<app>/queues/<queue>/resume/
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
-            /api/overview/ /api/audit/
+            /api/overview/ /api/audit/ /metrics/
             /admin/ /admin/instances/ /admin/instances/<app>/<name>/ /admin/queues/
             /admin/decisions/ /admin/audit/ /admin/static/<name>
         """,
@@ -163,6 +163,8 @@ _NEEDED: Mapping[str, tuple[Role, Role]] = {
 #: Answered to anybody; the second says more to who is known.
 PING, HEALTH = "/ping/", "/health/"
 OPEN = frozenset({PING, HEALTH})
+#: It tells that the store is away; by who was known before.
+METRICS = "/metrics/"
 #: The route that queues one URL.
 URL = "/<app>/queue/<queue>/<path:rest>"
 #: To read asynchronously is refused in words, whoever asks.

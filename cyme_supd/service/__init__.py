@@ -24,6 +24,7 @@ from cyme_supd.domain.ports import (
     WorkerQuestions,
 )
 from cyme_supd.domain.spec import Worker
+from cyme_supd.metrics import Metrics
 from cyme_supd.service.access import Access, MadeToken
 from cyme_supd.service.apps import AppDetails, AppReply, Apps
 from cyme_supd.service.arrivals import Arrivals
@@ -37,6 +38,7 @@ from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
+from cyme_supd.service.measures import Measured, Measures, Measuring
 from cyme_supd.service.moves import Moves
 from cyme_supd.service.orphans import Orphans
 from cyme_supd.service.overview import Overview, Overviews, Seen
@@ -67,6 +69,8 @@ __all__ = [
     "InstanceReply",
     "Instances",
     "MadeToken",
+    "Measured",
+    "Measures",
     "Moves",
     "NotQueuedHere",
     "Orphans",
@@ -99,7 +103,8 @@ class Service:
     """One object a noun: ``apps``, ``instances``, ``queues``, ``consumers``, ...
 
     Safe to share between threads if its ports are. At most *max_waits*
-    requests wait at a time; those beyond are answered at once.
+    requests wait at a time; those beyond are answered at once. *metrics* is where
+    what is done is counted, and what all of the branch have counted.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class Service:
         clock: Clock,
         here: ThisBranch,
         max_waits: int = 16,
+        metrics: Metrics | None = None,
     ) -> None:
         store = AuditedStore(store, clock, here.id)
         self._waits = Waits(store, logs, clock, here, max_waits)
@@ -165,6 +171,8 @@ class Service:
         self.moves = Moves(context, self.arrivals)
         self.roster = Roster(context)
         self.health = HealthCheck(context)
+        self.metrics = metrics or Metrics()
+        self.measuring = Measuring(context, self.metrics)
 
     def stop(self) -> None:
         """End every wait with ``Unavailable``: the process is about to go."""

@@ -94,7 +94,8 @@ class Supervisord:
     was there before. All methods raise ``Unavailable``, and ``ShuttingDown``
     while it stops; those with names ``NotFound``, ``Conflict``,
     ``SpawnFailed`` or ``Internal`` for the first name that it was about,
-    after all of them were tried.
+    after all of them were tried. *on_call* is told of every call that does not wait
+    for something to happen, and how many seconds it took.
     """
 
     def __init__(
@@ -104,10 +105,12 @@ class Supervisord:
         username: str = USERNAME,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
+        on_call: Callable[[str, float], None] = lambda _method, _seconds: None,
     ) -> None:
         self._path = path
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
+        self._on_call = on_call
         credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._headers = {"Content-Type": "text/xml", "Authorization": f"Basic {credentials}"}
 
@@ -167,7 +170,11 @@ class Supervisord:
         return answer
 
     def call(self, method: str, *params: Any) -> Any:
-        return self._exchange(method, params, self._read_timeout_s, lambda: False)
+        begun_at = time.monotonic()
+        try:
+            return self._exchange(method, params, self._read_timeout_s, lambda: False)
+        finally:
+            self._on_call(method, time.monotonic() - begun_at)
 
     def _each(self, method: str, names: Sequence[str]) -> None:
         for result in self.call(method, list(names)) if names else ():

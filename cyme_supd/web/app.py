@@ -13,11 +13,13 @@ from cyme_supd.web import (
     audit,
     branches,
     consumers,
+    counting,
     errors,
     guard,
     instances,
     journal,
     meta,
+    metrics,
     orphans,
     overview,
     pages,
@@ -46,6 +48,7 @@ def create_app(settings: Settings, service: Service) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = params.MAX_BODY + 1
+    counting.install(app)
     # The first to look at a request is the last to touch its answer.
     journal.install(app, settings)
     guards = guard.Guard(settings, service.access)
@@ -59,7 +62,8 @@ def create_app(settings: Settings, service: Service) -> Flask:
     wsgi: WSGIApplication = Queueing(app.wsgi_app, guards, service, settings.branch)
     if settings.api_rate:
         wsgi = Limiting(wsgi, guards, settings)
-    app.wsgi_app = paths.with_whole_segments(wsgi)  # type: ignore[method-assign, assignment]
+    wsgi = counting.Counting(paths.with_whole_segments(wsgi), service.metrics)
+    app.wsgi_app = wsgi  # type: ignore[method-assign]
     return app
 
 
@@ -68,6 +72,7 @@ def _nouns(service: Service) -> list[Blueprint]:
         noun.blueprint(service)
         for noun in (
             meta,
+            metrics,
             branches,
             apps,
             instances,

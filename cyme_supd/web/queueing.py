@@ -13,6 +13,7 @@ from cyme_supd.domain.task import MAX_DATA, METHODS, UrlRequest, check_headers
 from cyme_supd.errors import CymeError, Invalid, NotFound, TooLarge
 from cyme_supd.service import Service
 from cyme_supd.web import errors, journal, wire
+from cyme_supd.web.counting import ROUTE
 from cyme_supd.web.guard import Guard, is_preflight
 from cyme_supd.web.paths import TARGET, queue_name
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _FORWARD = "HTTP_X_FORWARD_"
+_ROUTE = "/<app>/queue/<queue>/<url>"
 
 Headers = list[tuple[str, str]]
 
@@ -38,6 +40,7 @@ class Queueing:
         is_asking = is_preflight(environ) and self._guard.welcome(environ)
         if not is_ours or is_asking:
             return self._wsgi(environ, start_response)
+        environ[ROUTE] = _ROUTE
         status, headers, body = self._answer(environ)
         journal.note_url(self._branch, environ["REQUEST_METHOD"], environ["PATH_INFO"], status)
         headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]

@@ -22,6 +22,7 @@ from cyme_supd.domain.status import Pulse
 from cyme_supd.workers import pidbox
 from cyme_supd.workers.boot import cyme_unacked
 from cyme_supd.workers.pulse import PulseWatch
+from cyme_supd.workers.rounds import AskingRound
 from cyme_supd.workers.table import Table
 from cyme_supd.workers.wishes import Drop, Question, Wishes
 
@@ -41,7 +42,8 @@ class Collector:
 
     ``on_news(node)`` is called from its threads when a node says something
     it had not said before, ``on_pulse()`` when the broker comes or goes.
-    ``beat(thread name)`` is called whenever a thread has moved.
+    ``beat(thread name)`` is called whenever a thread has moved,
+    ``on_answer(seconds)`` for the first answer of each node after a question to all.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Collector:
         on_pulse: Callable[[], None],
         beat: Callable[[str], None],
         pulse_interval_s: float,
+        on_answer: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         parsed = parse_broker(broker)
         self.url = broker
@@ -66,6 +69,7 @@ class Collector:
         self._clock = clock
         self._on_news = on_news
         self._beat = beat
+        self._round = AskingRound(on_answer)
         self._pulse_interval_s = pulse_interval_s
         self._wishes = Wishes(clock)
         self._watch = PulseWatch(self.masked_url, clock, on_pulse)
@@ -209,6 +213,8 @@ class Collector:
 
     def _take(self, ticket: str | None, node: str, said: Any) -> None:
         now = self._clock.monotonic()
+        if ticket == pidbox.LOOK:
+            self._round.answered(node, now)
         if ticket == pidbox.READY:
             self._table.forget(node)
             self.ask_soon(node)
@@ -272,6 +278,8 @@ class Collector:
         if self.url.startswith("redis"):
             pidbox.bind_reply_queue(producer.channel, self._address)
         expires_at = self._clock.now().timestamp() + pidbox.QUESTION_EXPIRES_S
+        if isinstance(question.nodes, str):
+            self._round.asked(self._clock.monotonic())
         pidbox.ask(
             producer,
             question.command,

@@ -29,6 +29,7 @@ class Collectors:
         retire: Callable[[str], None],
         on_use: Callable[[set[str]], None],
         pulse_interval_s: float,
+        on_answer: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._branch = branch
         self._clock = clock
@@ -38,6 +39,7 @@ class Collectors:
         self._retire = retire
         self._on_use = on_use
         self._pulse_interval_s = pulse_interval_s
+        self._on_answer = on_answer
         self._table = Table()
         self._collectors: dict[str, Collector] = {}
 
@@ -137,4 +139,5 @@ class Collectors:
             on_pulse=self._on_pulse,
             beat=self._beat,
             pulse_interval_s=self._pulse_interval_s,
+            on_answer=self._on_answer,
         )

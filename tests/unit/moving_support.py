@@ -17,6 +17,7 @@ from cyme_supd.domain.presence import Gathered, Heartbeat
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Branch, ProcessState
 from cyme_supd.errors import NoAnswer, NotFound
+from cyme_supd.metrics import Metrics
 from cyme_supd.service import Moves, Service, ThisBranch
 from cyme_supd.service.arrivals import MOVE
 from cyme_supd.service.fleet import FIND
@@ -138,6 +139,7 @@ class Place(Host):
         self.launches = MemoryLaunches()
         self.remote = FakeRemoteControl(self.clock)
         self.max_starting = 9
+        self.metrics = Metrics()
         #: Whether workers that are started get up.
         self.is_able = True
         #: Whether they finish at once what they have begun.

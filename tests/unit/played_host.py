@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.lease import Right
+from cyme_supd.branch.meter import Meter
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.domain.spec import App, Instance, Worker
 from cyme_supd.domain.status import Branch, ProcessState, Status
+from cyme_supd.metrics import Metrics
 from cyme_supd.testing.clock import FakeClock
 from cyme_supd.testing.launches import MemoryLaunches
 from cyme_supd.testing.programs import FakePrograms
@@ -29,6 +31,7 @@ class Host:
         self.remote = FakeRemoteControl(self.clock)
         self.queue = WorkQueue(self.clock)
         self.max_starting = max_starting
+        self.metrics = Metrics()
         self.begin_again()
         with self.store.writing() as tx:
             tx.add_app(App("foo", AT))
@@ -51,6 +54,7 @@ class Host:
             attendant=attendant
             or Attendant(self.clock, Rule(INTERVAL_S, RECONNECT_S), chance=lambda: 0.5),
             right=right,
+            meter=Meter(self.metrics),
         )
 
     def about(self) -> Branch:

@@ -128,6 +128,8 @@ def test_defaults(run: Run) -> None:
         "server_names": (),
         "cors_origins": (),
         "api_rate": 2000,
+        "alert_webhook": "",
+        "alert_depth": 10_000,
         "is_insecure": False,
         "url_allow": (),
         "url_deny": (),
@@ -212,3 +214,12 @@ def test_an_error_is_one_line_and_its_exit_code(run: Run) -> None:
 
     assert result.exit_code == 3
     assert len(result.output.splitlines()) == 1
+
+
+def test_a_webhook_that_is_none_is_refused_and_not_repeated(run: Run) -> None:
+    said = run(CYME_ALERT_WEBHOOK="https://me:s3cret@hooks.example/")
+    assert said.exit_code == 2
+    assert "--alert-webhook" in said.output
+    assert "s3cret" not in said.output
+    run(CYME_ALERT_WEBHOOK="https://hooks.example/a")
+    assert run.settings["alert_webhook"] == "https://hooks.example/a"

