@@ -20,7 +20,8 @@ from tests.support import eventually
 #: Not the one of the environment that the tests run in.
 SUPERVISORD = "/usr/bin/supervisord"
 CONF = Path(__file__).parents[1] / "conf"
-FOREIGN = ("mail", "proxy", "shop")
+IN_FOLDER = ("mail", "proxy", "shop")
+FOREIGN = ("cron", *IN_FOLDER)
 _HERS = """
 [unix_http_server]
 file={folder}/supervisor.sock
@@ -59,7 +60,10 @@ class Debian:
     def write(self) -> None:
         self.conf_dir.mkdir()
         self.conf.write_text(_HERS.format(folder=self.folder))
-        for name in FOREIGN:
+        # Not all of a host's programs have to be in the folder.
+        with self.conf.open("a") as file:
+            file.write("\n[program:cron]\ncommand=/bin/sleep 10000\n")
+        for name in IN_FOLDER:
             text = f"[program:{name}]\ncommand=/bin/sleep 10000\n"
             (self.conf_dir / f"{name}.conf").write_text(text)
         if self.has_extension:
