@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from xmlrpc.client import ServerProxy
+from xmlrpc.client import Fault, ServerProxy
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
@@ -106,7 +106,7 @@ class Debian:
     def is_up(self) -> bool:
         try:
             states = self.programs()
-        except OSError:
+        except (OSError, Fault):
             return False
         return all(states.get(name) == "RUNNING" for name in FOREIGN)
 

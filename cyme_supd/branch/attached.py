@@ -11,6 +11,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ class Attachment:
         """Until a signal, then let go; raises ``Unavailable`` when supervisord is gone."""
         while signal.sigtimedwait(_ENDS, WATCH_EVERY_S) is None:
             self._check_alive()
+            self._start_again()
         try:
             self._let_go(stops_workers)
         except ShuttingDown:
@@ -102,6 +104,14 @@ class Attachment:
         if poll.poll(0):
             message = f"supervisord, process {self._pid}, is gone"
             raise Unavailable(message, "its workers end with it")
+
+    def _start_again(self) -> None:
+        # While it reloads it refuses, or is not there; whether it has ended its
+        # descriptor tells.
+        with suppress(CymeError):
+            if self._host.is_reloaded():
+                self._say("supervisord was reloaded, and starts nothing of Cyme's: started again")
+                self._host.start()
 
     def _let_go(self, stops_workers: bool) -> None:
         # First who would start the workers again.

@@ -87,10 +87,17 @@ class HostSupervisord:
             self._server.call("supervisor.removeProcessGroup", TREE)
         with suppress(Conflict):
             self._add()
+        self.start()
+
+    def start(self) -> None:
         for one in self._tree():
             # One that was left running, a broker, goes on.
             with suppress(Conflict):
                 self._server.call("supervisor.startProcess", _full(one), False)
+
+    def is_reloaded(self) -> bool:
+        """Whether it has begun anew since the tree was started: it starts none by itself."""
+        return not self._server.call("supervisor.getProcessInfo", f"{TREE}:branch")["start"]
 
     def stop(self, *names: str) -> None:
         """End these programs of the tree, or all, and wait for it."""

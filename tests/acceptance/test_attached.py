@@ -242,6 +242,18 @@ def mortal(request: pytest.FixtureRequest, folder: Path) -> Iterator[Debian]:
         yield made
 
 
+def test_when_that_supervisord_is_reloaded(mortal: Debian) -> None:
+    with Attached(mortal, "--stop-workers") as branch:
+        branch.start()
+        branch.post("/foo/", 201)
+        made = branch.make("foo", "w1")
+        assert "Restarted" in mortal.ctl("reload")
+        eventually(mortal.is_up, WITHIN_S)
+        eventually(branch.is_up, WITHIN_S)
+        eventually(lambda: branch.is_ready("foo", "w1"), WITHIN_S)
+        assert branch.get("/foo/instances/w1/")["pid"] != made["pid"]
+
+
 def test_when_that_supervisord_ends(mortal: Debian) -> None:
     with Attached(mortal) as branch:
         branch.start()
