@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from xmlrpc.client import ServerProxy
+from xmlrpc.client import Fault, ServerProxy
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
@@ -20,7 +20,8 @@ from tests.support import eventually
 #: Not the one of the environment that the tests run in.
 SUPERVISORD = "/usr/bin/supervisord"
 CONF = Path(__file__).parents[1] / "conf"
-FOREIGN = ("mail", "proxy", "shop")
+IN_FOLDER = ("mail", "proxy", "shop")
+FOREIGN = ("cron", *IN_FOLDER)
 _HERS = """
 [unix_http_server]
 file={folder}/supervisor.sock
@@ -59,7 +60,10 @@ class Debian:
     def write(self) -> None:
         self.conf_dir.mkdir()
         self.conf.write_text(_HERS.format(folder=self.folder))
-        for name in FOREIGN:
+        # Not all of a host's programs have to be in the folder.
+        with self.conf.open("a") as file:
+            file.write("\n[program:cron]\ncommand=/bin/sleep 10000\n")
+        for name in IN_FOLDER:
             text = f"[program:{name}]\ncommand=/bin/sleep 10000\n"
             (self.conf_dir / f"{name}.conf").write_text(text)
         if self.has_extension:
@@ -102,7 +106,7 @@ class Debian:
     def is_up(self) -> bool:
         try:
             states = self.programs()
-        except OSError:
+        except (OSError, Fault):
             return False
         return all(states.get(name) == "RUNNING" for name in FOREIGN)
 

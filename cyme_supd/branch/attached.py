@@ -11,6 +11,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from cyme_supd.domain.supervisor import parse_supervisor
 from cyme_supd.errors import CymeError, NotFound, ShuttingDown, Unavailable
 from cyme_supd.supervisord.client import Supervisord
 from cyme_supd.supervisord.conf import render_attached_conf
-from cyme_supd.supervisord.host import HostSupervisord
+from cyme_supd.supervisord.host import HostSupervisord, check_not_elsewhere
 from cyme_supd.supervisord.rendering import encode
 from cyme_supd.supervisord.wiring import calls_of, sections_of
 
@@ -30,6 +31,18 @@ _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ENDED = ("STOPPED", "EXITED", "FATAL")
 _REPORT_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.2
+
+
+def check_elsewhere(before: Config | None, wanted: Mapping[str, Any]) -> None:
+    """Raises ``Conflict`` where a supervisord that is not the *wanted* one has the branch."""
+    if before is None or not before.is_attached:
+        return
+    where, conf_dir = before.supervisord, Path(before.conf_dir)
+    url = wanted.get("supervisor") or ""
+    # Its user and password may have changed.
+    is_same = bool(url) and parse_supervisor(url).path == where.path
+    if not is_same or Path(wanted["conf_dir"]) != conf_dir:
+        check_not_elsewhere(before.paths.root, where, conf_dir)
 
 
 def reach(paths: Paths, wanted: Mapping[str, Any]) -> HostSupervisord | None:
@@ -50,7 +63,7 @@ def bring_up(
 ) -> list[str]:
     """Write the sections of all *instances* and have the branch's own programs run."""
     sections = sections_of(config)
-    others = sections.others()
+    others = sections.others() | host.others(sections)
     for name in sorted(instances.keys() - others):
         sections.write(name, instances[name])
     # From here on there is something to take out again.
@@ -79,6 +92,7 @@ class Attachment:
         """Until a signal, then let go; raises ``Unavailable`` when supervisord is gone."""
         while signal.sigtimedwait(_ENDS, WATCH_EVERY_S) is None:
             self._check_alive()
+            self._start_again()
         try:
             self._let_go(stops_workers)
         except ShuttingDown:
@@ -90,6 +104,14 @@ class Attachment:
         if poll.poll(0):
             message = f"supervisord, process {self._pid}, is gone"
             raise Unavailable(message, "its workers end with it")
+
+    def _start_again(self) -> None:
+        # While it reloads it refuses, or is not there; whether it has ended its
+        # descriptor tells.
+        with suppress(CymeError):
+            if self._host.is_reloaded():
+                self._say("supervisord was reloaded, and starts nothing of Cyme's: started again")
+                self._host.start()
 
     def _let_go(self, stops_workers: bool) -> None:
         # First who would start the workers again.

@@ -61,9 +61,10 @@ def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
     paths = Paths(check_root(root))
     _make_folders(paths)
     lock_root(paths)
+    before = _before(paths)
+    attached.check_elsewhere(before, wanted)
     host = attached.reach(paths, wanted)
     end_leftovers(paths, host.pids() if host else ())
-    before = _before(paths)
     config = _settle(paths, wanted, before)
     if host:
         config = replace(config, has_extension=host.has_extension)

@@ -55,7 +55,8 @@ def supervisord(config: Config) -> Iterator[Finding]:
     if pid is None:
         yield error(
             "supervisord",
-            f"no branch runs on {config.root}",
+            f"no branch runs on {config.root}"
+            + (", and its workers go on unwatched" if config.is_attached else ""),
             "start cyme-branch on it, with the options that it had",
         )
         return
@@ -96,11 +97,12 @@ def supervisord(config: Config) -> Iterator[Finding]:
 
 def _supervisord_pid(config: Config) -> int:
     """The parent of the branch's programs; 0 where there is none."""
-    pid = holder(config.paths) or 0
-    if pid and config.is_attached:
+    if config.is_attached:
+        # It runs the workers, whether cyme-branch waits there or not.
         with suppress(CymeError):
             return int(supervisord_of(config, STEP_S, STEP_S).call("supervisor.getPID"))
-    return pid
+        return 0
+    return holder(config.paths) or 0
 
 
 def _programs(config: Config, server: Supervisord) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cyme_supd import __version__
 from cyme_supd.config import write_private
+from cyme_supd.domain.supervisor import Supervisor
 from cyme_supd.errors import (
     Conflict,
     CymeError,
@@ -23,6 +24,7 @@ from cyme_supd.errors import (
 )
 from cyme_supd.supervisord import PREFIX, TREE
 from cyme_supd.supervisord.client import Supervisord
+from cyme_supd.supervisord.sections import SectionFiles
 
 #: Longer than the stopwaitsecs of the tree's programs.
 STOPPED_WITHIN_S = 40.0
@@ -72,18 +74,30 @@ class HostSupervisord:
         """Processes of the tree that it runs."""
         return {one["pid"] for one in self._tree() if one["pid"]}
 
+    def others(self, sections: SectionFiles) -> set[str]:
+        """Groups that it runs, from whatever file, which are no workers of this branch."""
+        told = self._server.call("supervisor.getAllProcessInfo")
+        return {one["group"] for one in told if not sections.is_ours(one)}
+
     def bring_up(self, content: bytes) -> None:
         """Have the tree be what *content* says, and run."""
         self._write(content)
-        if TREE in self._server.reread():
+        if TREE in self._reread():
             self.stop()
             self._server.call("supervisor.removeProcessGroup", TREE)
         with suppress(Conflict):
             self._add()
+        self.start()
+
+    def start(self) -> None:
         for one in self._tree():
             # One that was left running, a broker, goes on.
             with suppress(Conflict):
                 self._server.call("supervisor.startProcess", _full(one), False)
+
+    def is_reloaded(self) -> bool:
+        """Whether it has begun anew since the tree was started: it starts none by itself."""
+        return not self._server.call("supervisor.getProcessInfo", f"{TREE}:branch")["start"]
 
     def stop(self, *names: str) -> None:
         """End these programs of the tree, or all, and wait for it."""
@@ -104,6 +118,18 @@ class HostSupervisord:
         self.file.unlink(missing_ok=True)
         # supervisorctl compares with what it has read.
         self._server.reread()
+
+    def _reread(self) -> set[str]:
+        try:
+            return self._server.reread()
+        except ShuttingDown:
+            raise
+        except Unavailable as exc:
+            if not self._tree():
+                raise
+            # Somebody else's section is no reason to leave workers unwatched.
+            self.warnings.append(str(exc))
+            return set()
 
     def _check_reach(self) -> None:
         try:
@@ -149,7 +175,7 @@ class HostSupervisord:
 
     def _check_tree(self) -> None:
         """One branch for a supervisord: names of programs are the whole of its."""
-        root = self._written_for()
+        root = root_in(self.file)
         if root is None and self._tree():
             raise Conflict(
                 f"supervisord has a group {TREE!r} that is not of this branch",
@@ -160,13 +186,6 @@ class HostSupervisord:
                 f"the branch at {os.fsdecode(root)} is attached to that supervisord",
                 f"end it with --stop-workers, or remove {self.file} if there is none any more",
             )
-
-    def _written_for(self) -> bytes | None:
-        try:
-            found = _ROOT.search(self.file.read_bytes())
-        except FileNotFoundError:
-            return None
-        return found[1] if found else b"?"
 
     def _write(self, content: bytes) -> None:
         try:
@@ -194,6 +213,28 @@ class HostSupervisord:
             for one in self._tree()
             if one["statename"] not in _ENDED and (not names or one["name"] in names)
         ]
+
+
+def root_in(file: Path) -> bytes | None:
+    """The root that the sections of a branch's own programs were written for, ``None``
+    where there is no such file."""
+    try:
+        found = _ROOT.search(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    return found[1] if found else b"?"
+
+
+def check_not_elsewhere(root: Path, before: Supervisor, conf_dir: Path) -> None:
+    """Raises ``Conflict`` where the branch at *root* was not taken out of supervisord
+    *before*: that one runs, or will run, the same workers."""
+    file = conf_dir / f"{PREFIX}conf"
+    if root_in(file) == os.fsencode(root):
+        raise Conflict(
+            f"the branch at {root} is attached to the supervisord at {before.masked_url},"
+            f" with --conf-dir {conf_dir}",
+            f"end it there with --stop-workers first; if there is none any more, remove {file}",
+        )
 
 
 def _full(one: dict[str, Any]) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cyme_supd.config import Paths, write_private
 from cyme_supd.domain.naming import NAME, check_instance_name
@@ -53,6 +55,13 @@ class SectionFiles:
                 with suppress(OSError):
                     taken.update(_TAKEN.findall(path.read_text(errors="replace")))
         return taken
+
+    def is_ours(self, told: Mapping[str, Any]) -> bool:
+        """Whether the program, as supervisord's own calls tell of it, is a worker of
+        this root: others may have its name, and not its log."""
+        name = told["name"]
+        log = self._paths.instances / name / "worker.log"
+        return bool(name == told["group"] and told["stdout_logfile"] == str(log))
 
     def stop_timeout_s(self, name: str) -> int | None:
         """What its file says; ``None`` where there is none."""

@@ -34,8 +34,8 @@ class StockSupervisord:
     """Has the methods of :class:`~cyme_supd.supervisord.client.Supervisord` that
     programs are run by, with the same errors.
 
-    Whose a program is it cannot be asked: those with one of our files are ours.
-    Who applies a program has made sure before that the name is nobody's.
+    Those with one of our files, and the log that it says, are ours. a program
+    has made sure before that the name is nobody's.
     """
 
     def __init__(self, server: Supervisord, sections: SectionFiles) -> None:
@@ -155,7 +155,7 @@ class StockSupervisord:
         """``stop_timeout_s`` is what the file says; one that runs may have an older one."""
         name = told["name"]
         names = self._sections.names() if ours is None else ours
-        is_ours = name == told["group"] and name in names
+        is_ours = name in names and self._sections.is_ours(told)
         # Of one that never ended it says 0.
         known = [key for key in _RECORDED if key != "exitstatus" or told["stop"]]
         return {

@@ -18,7 +18,7 @@ from docs.tour.steps import STEPS, Step
 from docs.tour.target import target
 from tests.acceptance import processes
 from tests.acceptance.harness import BIN, BranchHost, cyme_branch, plain_environment
-from tests.debian import FOREIGN, Debian, debian
+from tests.debian import FOREIGN, IN_FOLDER, Debian, debian
 from tests.services import free_port
 from tests.support import eventually, still_running
 
@@ -100,7 +100,7 @@ def test_the_tutorial(host: Debian) -> None:
     # Detached, and nothing is left.
     assert sorted(host.programs()) == sorted(FOREIGN)
     left = {path.name for path in host.conf_dir.iterdir()} - {"cyme-extension.conf"}
-    assert left == {f"{name}.conf" for name in FOREIGN}
+    assert left == {f"{name}.conf" for name in IN_FOLDER}
 
 
 def test_workers_outlive_the_foreground_process(host: Debian) -> None:
@@ -165,6 +165,64 @@ def test_a_name_that_is_somebody_s(branch: Attached, host: Debian) -> None:
     assert not list(host.conf_dir.glob("cyme.*.conf"))
 
 
+def test_an_instance_of_before_with_the_name_of_a_program(host: Debian) -> None:
+    with BranchHost() as own:
+        own.start()
+        own.post("/foo/", 201)
+        own.make("foo", "cron")
+        own.end()
+        attached = ("--sup-interval", "1", *host.attach, "--stop-workers")
+        own.start(*attached)
+        assert "cron: supervisord has programs of others" in own.output.read_text()
+        eventually(lambda: own.get("/foo/instances/cron/")["ready"] is False, WITHIN_S)
+        (ready,) = own.get("/foo/instances/cron/")["conditions"]
+        assert ready["reason"] == "NameTaken"
+        assert not (host.conf_dir / "cyme.cron.conf").exists()
+        own.delete("/foo/instances/cron/")
+        # The fixture sees that its process is the one it was.
+        own.interrupt(signal.SIGTERM)
+        assert own.wait(60) == 0
+        own.process = None
+
+
+def test_a_root_that_is_attached_is_not_run_in_another_way(host: Debian, folder: Path) -> None:
+    with Attached(host) as branch:
+        branch.start()
+        branch.post("/foo/", 201)
+        made = branch.make("foo", "w1")
+        branch.end()
+        others = ((), ("--supervisor", host.url, "--conf-dir", str(folder)))
+        for words in others:
+            done = cyme_branch(f":{free_port()}", "-D", str(branch.root), *words, cwd=folder)
+            assert (done.returncode, "end it there with --stop-workers" in done.stderr) == (5, True)
+        assert host.programs()["w1"] in ("STARTING", "RUNNING")
+        ended = subprocess.run(
+            [BIN / "cyme", "doctor", "-D", str(branch.root), "-F", "json"],
+            env=plain_environment(),
+            capture_output=True,
+            text=True,
+        )
+        # A healthy worker is nothing to be killed.
+        assert str(made["pid"]) not in ended.stdout
+        branch.start("--stop-workers")
+        assert branch.get("/foo/instances/w1/")["pid"] == made["pid"]
+
+
+def test_somebody_else_s_section_that_is_broken(host: Debian) -> None:
+    with Attached(host) as branch:
+        branch.start()
+        branch.end()
+        broken = host.conf_dir / "zz.conf"
+        broken.write_text("[program:zz]\ncommand=/bin/sleep 1\nautorestart=maybe\n")
+        try:
+            branch.start()
+            assert "warning supervisord: CANT_REREAD" in branch.output.read_text()
+        finally:
+            broken.unlink()
+        branch.end()
+        branch.start("--stop-workers")
+
+
 def test_a_worker_that_dies_and_one_that_is_scaled(branch: Attached, host: Debian) -> None:
     made = branch.make("foo", "w1")
     subprocess.run(["kill", "-9", str(made["pid"])], check=True)
@@ -182,6 +240,18 @@ def mortal(request: pytest.FixtureRequest, folder: Path) -> Iterator[Debian]:
     """One that may end."""
     with debian(folder, request.param) as made:
         yield made
+
+
+def test_when_that_supervisord_is_reloaded(mortal: Debian) -> None:
+    with Attached(mortal, "--stop-workers") as branch:
+        branch.start()
+        branch.post("/foo/", 201)
+        made = branch.make("foo", "w1")
+        assert "Restarted" in mortal.ctl("reload")
+        eventually(mortal.is_up, WITHIN_S)
+        eventually(branch.is_up, WITHIN_S)
+        eventually(lambda: branch.is_ready("foo", "w1"), WITHIN_S)
+        assert branch.get("/foo/instances/w1/")["pid"] != made["pid"]
 
 
 def test_when_that_supervisord_ends(mortal: Debian) -> None:
