@@ -197,6 +197,8 @@ def test_supervisord_and_brokers(client: FlaskClient, house: World) -> None:
 def test_a_store_that_cannot_be_read_is_told(client: FlaskClient, house: World) -> None:
     put(house)
     house.service.metrics.time(PASSES, 0.2, "full")
+    # Who may ask was known before.
+    scrape(client)
     house.store.failure = Unavailable("locked")
     found = scrape(client)
     assert found.value("cyme_store_readable") == 0
