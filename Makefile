@@ -42,11 +42,11 @@ soak: $(VENV)/.installed-dev ## random faults for CYME_SOAK_S seconds (an hour);
 faults-table: $(VENV)/.installed ## what make faults found, into docs/faults.rst
 	$(BIN)/python -m docs.faults
 
-check: $(VENV)/.installed-dev ## formatter, linter, types, import directions
+check: $(VENV)/.installed-dev ## formatter, linter, types, import directions, OpenAPI
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit/test_house.py
+	$(BIN)/python -m pytest -q tests/unit/test_house.py tests/unit/test_openapi.py
 
 format: $(VENV)/.installed-dev ## put right what the formatter and the linter can
 	$(BIN)/ruff format .

@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from cyme_supd.domain.naming import is_control
 from cyme_supd.errors import Invalid
-from cyme_supd.supervisord.resources import templates
+from cyme_supd.resources import templates
 
 LAUNCHER = Path(__file__).resolve().parents[1] / "launch.py"
 
@@ -54,7 +54,9 @@ def encode(rendered: str) -> bytes:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(lambda name: templates().joinpath(name).read_text("utf-8")),
+        loader=FunctionLoader(
+            lambda name: templates("supervisord").joinpath(name).read_text("utf-8")
+        ),
         undefined=StrictUndefined,
         finalize=ini_value,
         autoescape=False,

@@ -11,6 +11,7 @@ from cyme_supd.web import (
     apps,
     branches,
     consumers,
+    contract,
     errors,
     guard,
     instances,
@@ -73,5 +74,6 @@ def _nouns(service: Service) -> list[Blueprint]:
             plans,
             orphans,
             tasks,
+            contract,
         )
     ]

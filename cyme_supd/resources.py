@@ -7,10 +7,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 
-def templates() -> Traversable:
-    """The folder ``supervisord`` of the templates."""
+def templates(room: str) -> Traversable:
+    """The folder with the templates of *room*: ``supervisord`` or ``web``."""
     try:
         found = resources.files("cyme_supd.templates")
     except ModuleNotFoundError:
-        found = Path(__file__).resolve().parents[2] / "templates"
-    return found / "supervisord"
+        found = Path(__file__).resolve().parents[1] / "templates"
+    return found / room

@@ -1,4 +1,7 @@
-"""What the reference says that the code does not: a line for each route and parameter."""
+"""What the code does not say of the interface: a line for each route and parameter.
+
+The reference and the OpenAPI document are made from it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ NOUNS = {
     "tasks": "URLs as tasks",
     "branches": "Branches",
     "meta": "Health",
+    "contract": "The interface itself",
 }
 
 #: By methods and path; what it does, then what it answers.
@@ -46,7 +50,9 @@ ROUTES = {
         "Stop it warmly and forget it. It has ``stop_timeout_s`` to finish its tasks; ``force`` "
         "kills it now."
     ),
-    "DELETE /instances/<name>/": "The same; names of instances are unique.",
+    "DELETE /instances/<name>/": (
+        "Stop and forget an instance of whichever application; names of instances are unique."
+    ),
     "POST /<app>/instances/<name>/enable/": "Have it run.",
     "POST /<app>/instances/<name>/disable/": "Have it stop, warmly, and keep it.",
     "POST /<app>/instances/<name>/restart/": "Replace its process, warmly.",
@@ -55,7 +61,7 @@ ROUTES = {
         "``instance``, its details. ``503`` where it is silent."
     ),
     "GET /<app>/instances/<name>/log/": "The end of its log, as text.",
-    "GET /<app>/instances/<name>/autoscale/": "``max`` and ``min``.",
+    "GET /<app>/instances/<name>/autoscale/": "Its limits, ``max`` and ``min``.",
     "POST /<app>/instances/<name>/autoscale/": (
         "Set how many processes it may and must have; ``max`` and ``min`` come back."
     ),
@@ -90,9 +96,9 @@ ROUTES = {
     "POST /<app>/resume/": (
         "Have them take work again; ``202`` with the reason where another pause holds them still."
     ),
-    "POST /<app>/queues/<queue>/pause/": "The same, for this queue on every instance.",
+    "POST /<app>/queues/<queue>/pause/": "Have no instance take work from this queue.",
     "POST /<app>/queues/<queue>/resume/": "Have it consumed from again.",
-    "POST /<app>/instances/<instance>/pause/": "The same, for all that this instance consumes.",
+    "POST /<app>/instances/<instance>/pause/": "Have this instance take no new work.",
     "POST /<app>/instances/<instance>/resume/": "Have it take work again.",
     "GET /<app>/restart/": (
         "How far the last one got: ``number`` ``state`` (``running``, ``stopped``, ``aborted``, "
@@ -133,14 +139,14 @@ ROUTES = {
         "none: ``202`` with ``uuids``."
     ),
     "GET /<app>/query/<id>/state/": (
-        "``state``: ``PENDING``, ``SUCCESS``, ``FAILURE``, ... ``404`` for what was never queued."
+        "Its state: ``PENDING``, ``SUCCESS`` or ``FAILURE``. ``404`` for what was never queued."
     ),
     "GET /<app>/query/<id>/result/": (
-        "``state`` and ``result``: ``status_code`` ``headers`` ``body`` ``encoding`` "
+        "Its state and its result: ``status_code`` ``headers`` ``body`` ``encoding`` "
         "``truncated`` ``elapsed_s`` ``url``; ``null`` until it has ended. Where nobody answered "
         "the state is ``FAILURE``, with ``error``."
     ),
-    "GET /<app>/query/<id>/wait/": "The same once it has ended, or ``408``.",
+    "GET /<app>/query/<id>/wait/": "Its result once it has ended, as above; or ``408``.",
     "GET /branches/": "The ids of the branches that live, as a list.",
     "GET /branches/<id>/": (
         "What it was started with, and how its host is. ``moving`` is ``null``, or how it moves "
@@ -153,11 +159,16 @@ ROUTES = {
         "``GET /branches/<id>/`` says how far that is."
     ),
     "POST /branches/<id>/undrain/": "Give it new instances again, and move none away any more.",
-    "GET /ping/": "``pong``; asks neither the store nor a broker.",
+    "GET /ping/": "Whether it is there: ``pong``, without a question to the store or a broker.",
     "GET /health/": (
-        "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``; "
+        "Whether the branch is well: ``200`` or ``503``, and of store, supervisord, threads, "
+        "reconciler and broker whether each is ``ok``; "
         "with ``--database`` the ``lease``, too."
     ),
+    "GET /api/openapi.json": (
+        "What this page tells, as an OpenAPI 3.1 document, made from the code that serves it."
+    ),
+    "GET /api/docs": "The same as a page to read, with a ``curl`` line for each operation.",
 }
 
 PARAMETERS = {
@@ -253,16 +264,4 @@ RULES = """\
 ERRORS = """\
 An error is ``{"error": {"code", "message", "hint"}}``. Those that are retryable may go well the
 next time, as they are; the exit status is that of a command that meets one.
-"""
-
-CYME = """\
-What is shown is for people on a terminal, and JSON in a pipe: exactly what the branch has
-answered. An error is one line, and the exit code that of the table below; 130 is an interrupt,
-141 a pipe that nobody reads any more. An argument that starts with a dash stands after ``--``.
-"""
-
-COMMAND = """\
-An option may also come from the environment (``--sup-interval`` is ``CYME_SUP_INTERVAL``, where
-to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file whose section
-``[cyme-branch]`` has the long names. Flags win over the environment, that over the file.
 """
