@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
 
 from flask import Blueprint, Flask, Response, current_app, request
 
@@ -16,6 +14,8 @@ from cyme_supd.web.routing import Routes
 from cyme_supd.web.schemas import Nothing
 from cyme_supd.web.scopes import HERE
 
+#: Names and prefixes that a server is asked by.
+MOST_ROOTS = 8
 #: The page has nothing but text and one stylesheet of ours.
 POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -25,17 +25,25 @@ POLICY = (
 
 def blueprint(service: Service) -> Blueprint:
     noun = Blueprint("contract", __name__)
-    described = _described()
+    described = cache(openapi.document)
+
+    # Neither ever changes, and both are long.
+    @lru_cache(MOST_ROOTS)
+    def document_below(app: Flask, prefix: str) -> bytes:
+        return wire.encoded({**described(app), "servers": [{"url": prefix or "/"}]})
+
+    @lru_cache(MOST_ROOTS)
+    def page_at(app: Flask, root: str) -> str:
+        return reading.page(described(app), root)
 
     @takes(Nothing)
     def document(sent: Nothing) -> Response:
-        made = described(_app())
         # Below the prefix that a proxy may have put before us.
-        return wire.answer({**made, "servers": [{"url": request.script_root or "/"}]})
+        return Response(document_below(_app(), request.script_root), mimetype="application/json")
 
     @takes(Nothing)
     def page(sent: Nothing) -> Response:
-        made = Response(reading.page(described(_app()), request.url_root), mimetype="text/html")
+        made = Response(page_at(_app(), request.url_root), mimetype="text/html")
         made.headers["Content-Security-Policy"] = POLICY
         return made
 
@@ -48,11 +56,6 @@ def blueprint(service: Service) -> Blueprint:
     routes.reading("docs", page, HERE)
     routes.reading("docs.css", stylesheet, HERE)
     return noun
-
-
-def _described() -> Callable[[Flask], dict[str, Any]]:
-    """The document of an app, which is made once."""
-    return cache(openapi.document)
 
 
 def _app() -> Flask:

@@ -199,10 +199,10 @@ PARAMETERS = {
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
     "limit": "At most so many names; ``Link`` leads to the next.",
     "max": "The most processes, 1 to 1000.",
-    "max_concurrency": "The same, of a new instance (1).",
+    "max_concurrency": "The most processes of a new instance (1), 1 to 1000.",
     "max_unavailable": "How many may be without work at a time (1).",
     "min": "The least processes, from 0.",
-    "min_concurrency": "The same, of a new instance (1).",
+    "min_concurrency": "The least processes of a new instance (1), from 0.",
     "options": (
         "Of the declaration: ``durable`` ``auto_delete`` ``queue_durable`` "
         "``queue_auto_delete`` ``exchange_durable`` ``exchange_auto_delete`` ``delivery_mode`` "
@@ -210,13 +210,13 @@ PARAMETERS = {
         "``consumer_arguments`` ``expires`` ``message_ttl`` ``max_length`` ``max_length_bytes`` "
         "``max_priority``."
     ),
-    "password": "The broker's.",
+    "password": "The broker's password.",
     "placement": (
         "``random``: any branch; ``spread``: the one with fewest instances; ``pack``: the fullest "
         "that has room; without a word the emptier of two chosen by chance."
     ),
     "pool": "``prefork`` (unless said), ``gevent``, ``eventlet``, ``threads`` or ``solo``.",
-    "port": "The broker's.",
+    "port": "The broker's port.",
     "purge": "Drop the messages that wait in the queue.",
     "queues": (
         "What a new instance consumes from; an edit replaces it. In a query or a form it may be "
