@@ -246,6 +246,8 @@ RULES = """\
 - Parameters come in the query, as a form or as a JSON object; the body wins over the query.
   One that is not known is refused, with the nearest that is. In an edit what is absent stays
   as it is, and what is empty goes back to its default.
+  In a query or a form a flag is ``1``, ``true``, ``yes`` or ``on``; or ``0``, ``false``, ``no`` or
+  ``off``.
 - A change that acts on a worker answers when what was asked for is *observed*. What takes longer
   than ``timeout`` is ``408``; it stays stored and goes on. Where broker or supervisord is down
   the answer is ``202`` with ``"converged": false`` and the reason, at once.
