@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cyme_supd.errors import CymeError
-from cyme_supd.web import answers, words
+from cyme_supd.web import answers, findings, words
 from cyme_supd.web.operations import Operation
 from cyme_supd.web.params import Params
 from cyme_supd.web.schemas import Change, Nothing
@@ -67,7 +67,7 @@ def statuses(operation: Operation) -> Mapping[int, Any]:
     params = operation.params
     if params is None or not issubclass(params, Change):
         return said
-    return {**said, 200: said[200] | answers.Plan if 200 in said else answers.Plan}
+    return {**said, 200: said[200] | findings.Plan if 200 in said else findings.Plan}
 
 
 def plain(text: str) -> str:

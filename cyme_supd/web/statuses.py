@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cyme_supd.web import answers as a
+from cyme_supd.web import findings as f
 
 #: In the place of a shape: an answer that is no JSON.
 TEXT = "text/plain"
@@ -54,23 +55,23 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "POST /<app>/queues/<queue>/resume/": _DONE,
     "POST /<app>/instances/<instance>/pause/": _DONE,
     "POST /<app>/instances/<instance>/resume/": _DONE,
-    "GET /<app>/restart/": {200: a.Rollout},
-    "POST /<app>/restart/": {202: a.RolloutEdited},
-    "POST /<app>/restart/resume/": {202: a.RolloutEdited},
-    "POST /<app>/restart/abort/": {202: a.RolloutEdited},
-    "GET /<app>/plan/": {200: a.Plan},
-    "GET /<app>/orphans/": {200: a.Orphans},
-    "VERB /<app>/queue/<queue>/<url>": {202: a.QueuedUrl},
-    "PUT POST /<app>/queue/<queue>/": {202: a.QueuedUrls},
-    "GET /<app>/query/<id>/state/": {200: a.State},
-    "GET /<app>/query/<id>/result/": {200: a.Result},
-    "GET /<app>/query/<id>/wait/": {200: a.Result},
+    "GET /<app>/restart/": {200: f.Rollout},
+    "POST /<app>/restart/": {202: f.RolloutEdited},
+    "POST /<app>/restart/resume/": {202: f.RolloutEdited},
+    "POST /<app>/restart/abort/": {202: f.RolloutEdited},
+    "GET /<app>/plan/": {200: f.Plan},
+    "GET /<app>/orphans/": {200: f.Orphans},
+    "VERB /<app>/queue/<queue>/<url>": {202: f.QueuedUrl},
+    "PUT POST /<app>/queue/<queue>/": {202: f.QueuedUrls},
+    "GET /<app>/query/<id>/state/": {200: f.State},
+    "GET /<app>/query/<id>/result/": {200: f.Result},
+    "GET /<app>/query/<id>/wait/": {200: f.Result},
     "GET /branches/": {200: NAMES},
-    "GET /branches/<id>/": {200: a.Branch},
-    "POST /branches/<id>/drain/": {200: a.Branch},
-    "POST /branches/<id>/undrain/": {200: a.Branch},
+    "GET /branches/<id>/": {200: f.Branch},
+    "POST /branches/<id>/drain/": {200: f.Branch},
+    "POST /branches/<id>/undrain/": {200: f.Branch},
     "GET /ping/": {200: a.Pong},
-    "GET /health/": {200: a.Health, 503: a.Health},
+    "GET /health/": {200: f.Health, 503: f.Health},
     "GET /api/openapi.json": {200: dict[str, Any]},
     "GET /api/docs": {200: HTML},
 }
