@@ -18,7 +18,7 @@ IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test faults faults-table soak check format bench readme reference wheel clean
+.PHONY: help run tour test faults faults-table soak fuzz check format bench readme reference wheel clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -39,14 +39,17 @@ faults: $(VENV)/.installed-dev ## each fault 30 times, or CYME_FAULT_RUNS; long 
 soak: $(VENV)/.installed-dev ## random faults for CYME_SOAK_S seconds (an hour); CYME_SOAK_SEED
 	$(BIN)/python -m tests.faults.soak
 
+fuzz: $(VENV)/.installed-dev ## 100 requests for each operation, or CYME_FUZZ_EXAMPLES; CYME_FUZZ_SEED
+	CYME_FUZZ_EXAMPLES=$${CYME_FUZZ_EXAMPLES:-100} $(BIN)/python -m pytest tests/unit/test_openapi_fuzz.py $(ARGS)
+
 faults-table: $(VENV)/.installed ## what make faults found, into docs/faults.rst
 	$(BIN)/python -m docs.faults
 
-check: $(VENV)/.installed-dev ## formatter, linter, types, import directions
+check: $(VENV)/.installed-dev ## formatter, linter, types, import directions, OpenAPI
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit/test_house.py
+	$(BIN)/python -m pytest -q tests/unit/test_house.py tests/unit/test_openapi.py
 
 format: $(VENV)/.installed-dev ## put right what the formatter and the linter can
 	$(BIN)/ruff format .

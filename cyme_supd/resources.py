@@ -7,10 +7,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 
-def templates(of: str) -> Traversable:
-    """The folder *of* the templates."""
+def templates(room: str) -> Traversable:
+    """The folder with the templates of *room*: ``supervisord``, ``web``, ``admin``."""
     try:
         found = resources.files("cyme_supd.templates")
     except ModuleNotFoundError:
         found = Path(__file__).resolve().parents[1] / "templates"
-    return found / of
+    return found / room

@@ -1,7 +1,7 @@
 """``python -m docs.reference``: write docs/reference.rst from the code it is about.
 
 Routes and parameters from the web application, options from the command,
-errors from their tree; what they mean from :mod:`docs.words`.
+errors from their tree; what they mean from :mod:`cyme_supd.web.words`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, cast, get_args, get_origin
@@ -20,29 +19,27 @@ from cyme_supd.cli.branch import command
 from cyme_supd.cli.cyme import COMMANDS, cyme
 from cyme_supd.errors import CymeError
 from cyme_supd.service import Service
+from cyme_supd.web import words
 from cyme_supd.web.app import create_app
-from cyme_supd.web.params import Params
+from cyme_supd.web.operations import Operation, operations
 from cyme_supd.web.settings import Settings
-from docs import words
 
 PATH = Path(__file__).with_name("reference.rst")
 WIDTH = 99
 _KINDS = {str: "text", int: "integer", float: "number", bool: "flag", list: "list", dict: "object"}
 
 
-@dataclass(frozen=True)
-class Route:
-    """One that a caller may take; ``later`` is the path of its asynchronous form."""
+CYME = """\
+What is shown is for people on a terminal, and JSON in a pipe: exactly what the branch has
+answered. An error is one line, and the exit code that of the table below; 130 is an interrupt,
+141 a pipe that nobody reads any more. An argument that starts with a dash stands after ``--``.
+"""
 
-    noun: str
-    methods: str
-    path: str
-    params: type[Params] | None
-    later: str = ""
-
-    @property
-    def key(self) -> str:
-        return f"{self.methods} {self.path}"
+COMMAND = """\
+An option may also come from the environment (``--sup-interval`` is ``CYME_SUP_INTERVAL``, where
+to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file whose section
+``[cyme-branch]`` has the long names. Flags win over the environment, that over the file.
+"""
 
 
 class _Nobody:
@@ -55,39 +52,9 @@ class _Nobody:
         return self
 
 
-def routes() -> list[Route]:
-    """Every route of the web application, the asynchronous forms with their own."""
-    app = create_app(Settings(branch=""), cast(Service, _Nobody()))
-    found: dict[str, Route] = {}
-    later: dict[str, str] = {}
-    for rule in app.url_map.iter_rules():
-        view = app.view_functions[rule.endpoint]
-        # Aliases, and what refuses to GET anything asynchronously, are in the rules;
-        # pages are for people.
-        if "/instance/" in rule.rule or view.__name__ == "_refuse" or _is_page(rule.rule):
-            continue
-        shown = rule.rule.replace("<path:rest>", "<url>")
-        noun, params = rule.endpoint.split(".")[0], getattr(view, "params", None)
-        route = Route(noun, _verbs(rule.methods or set()), shown.replace("/!/", "/"), params)
-        if "/!/" in shown:
-            later[route.key] = shown
-        else:
-            found[route.key] = route
-    return [
-        Route(each.noun, each.methods, each.path, each.params, later.get(key, ""))
-        for key, each in found.items()
-    ]
-
-
-def _is_page(rule: str) -> bool:
-    return rule.startswith("/admin/")
-
-
-def _verbs(methods: set[str]) -> str:
-    """In the order of the contract; what takes all of them takes a VERB."""
-    if "TRACE" in methods:
-        return "VERB"
-    return " ".join(sorted(methods - {"HEAD", "OPTIONS"}, reverse=True))
+def routes() -> list[Operation]:
+    """Every route of the web application."""
+    return operations(create_app(Settings(branch=""), cast(Service, _Nobody())))
 
 
 def reference() -> str:
@@ -95,7 +62,7 @@ def reference() -> str:
     found = routes()
     parts = [
         *_heading("Reference", "="),
-        ".. Written by ``make reference``; what to edit is docs/words.py and the code.",
+        ".. Written by ``make reference``; what to edit is cyme_supd/web/words.py and the code.",
         "",
         ".. contents::",
         "   :local:",
@@ -103,18 +70,18 @@ def reference() -> str:
         "",
         *_heading("The command cyme-branch", "-"),
         *_prose(inspect.cleandoc(command.help or "")),
-        words.COMMAND,
+        COMMAND,
         *_table(("option", "default", "what it is"), _options()),
         *_heading("The command cyme", "-"),
         *_prose(inspect.cleandoc(cyme.help or "").replace("`", "``")),
-        words.CYME,
+        CYME,
         *_table(("option", "what it is"), _shared_options()),
         *(line for each in COMMANDS for line in _command(each)),
         *_heading("Rules for every route", "-"),
         words.RULES,
     ]
     for noun in sorted({each.noun for each in found} - words.NOUNS.keys()):
-        raise LookupError(f"docs/words.py has no title for the routes of {noun!r}")
+        raise LookupError(f"cyme_supd/web/words.py has no title for the routes of {noun!r}")
     for noun, title in words.NOUNS.items():
         parts += _heading(title, "-")
         for route in found:
@@ -131,9 +98,9 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _route(route: Route) -> Iterator[str]:
+def _route(route: Operation) -> Iterator[str]:
     if route.key not in words.ROUTES:
-        raise LookupError(f"docs/words.py does not say what {route.key} does")
+        raise LookupError(f"cyme_supd/web/words.py does not say what {route.key} does")
     text = words.ROUTES[route.key]
     names = sorted(route.params.model_fields) if route.params else []
     if names:
@@ -145,7 +112,7 @@ def _route(route: Route) -> Iterator[str]:
     yield ""
 
 
-def _parameters(found: Sequence[Route]) -> Iterator[tuple[str, ...]]:
+def _parameters(found: Sequence[Operation]) -> Iterator[tuple[str, ...]]:
     kinds: dict[str, str] = {}
     for route in found:
         for name, field in (route.params.model_fields if route.params else {}).items():
@@ -154,7 +121,7 @@ def _parameters(found: Sequence[Route]) -> Iterator[tuple[str, ...]]:
                 raise LookupError(f"{name} is {kinds[name]} here and {kind} there")
     for name in sorted(kinds):
         if name not in words.PARAMETERS:
-            raise LookupError(f"docs/words.py does not say what the parameter {name} is")
+            raise LookupError(f"cyme_supd/web/words.py does not say what the parameter {name} is")
         yield f"``{name}``", kinds[name], words.PARAMETERS[name]
 
 

@@ -147,6 +147,7 @@ _NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queues/<queue>/pause/ /<app>/queues/<queue>/resume/
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
             /api/overview/ /api/audit/ /metrics/
+            /api/openapi.json /api/docs /api/docs.css
             /admin/ /admin/instances/ /admin/instances/<app>/<name>/ /admin/queues/
             /admin/decisions/ /admin/audit/ /admin/static/<name>
         """,

@@ -13,6 +13,7 @@ from cyme_supd.web import (
     audit,
     branches,
     consumers,
+    contract,
     counting,
     errors,
     guard,
@@ -86,5 +87,6 @@ def _nouns(service: Service) -> list[Blueprint]:
             audit,
             overview,
             access,
+            contract,
         )
     ]

@@ -133,8 +133,13 @@ def _from_text(model: type[Params], text: bytes) -> dict[str, Any]:
 
 def _pairs(text: bytes) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
-        return [(name.decode("utf-8"), value.decode("utf-8")) for name, value in pairs]
+        # Of bytes it would give bytes, and those in ASCII only.
+        return parse_qsl(
+            text.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
     except UnicodeDecodeError:
         raise Invalid("the parameters are not UTF-8") from None
     except ValueError:

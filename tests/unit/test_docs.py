@@ -9,7 +9,8 @@ from pathlib import Path
 import docutils.core
 import pytest
 
-from docs import reference, words
+from cyme_supd.web import words
+from docs import reference
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted([*CHECKOUT.glob("*.rst"), *(CHECKOUT / "docs").rglob("*.rst")])

@@ -1,4 +1,7 @@
-"""What the reference says that the code does not: a line for each route and parameter."""
+"""What the code does not say of the interface: a line for each route and parameter.
+
+The reference and the OpenAPI document are made from it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ NOUNS = {
     "access": "Users and tokens",
     "meta": "Health",
     "metrics": "Metrics",
+    "contract": "The interface itself",
 }
 
 #: By methods and path; what it does, then what it answers.
@@ -50,7 +54,9 @@ ROUTES = {
         "Stop it warmly and forget it. It has ``stop_timeout_s`` to finish its tasks; ``force`` "
         "kills it now."
     ),
-    "DELETE /instances/<name>/": "The same; names of instances are unique.",
+    "DELETE /instances/<name>/": (
+        "Stop and forget an instance of whichever application; names of instances are unique."
+    ),
     "POST /<app>/instances/<name>/enable/": "Have it run.",
     "POST /<app>/instances/<name>/disable/": "Have it stop, warmly, and keep it.",
     "POST /<app>/instances/<name>/restart/": "Replace its process, warmly.",
@@ -59,7 +65,7 @@ ROUTES = {
         "``instance``, its details. ``503`` where it is silent."
     ),
     "GET /<app>/instances/<name>/log/": "The end of its log, as text.",
-    "GET /<app>/instances/<name>/autoscale/": "``max`` and ``min``.",
+    "GET /<app>/instances/<name>/autoscale/": "Its limits, ``max`` and ``min``.",
     "POST /<app>/instances/<name>/autoscale/": (
         "Set how many processes it may and must have; ``max`` and ``min`` come back."
     ),
@@ -94,9 +100,9 @@ ROUTES = {
     "POST /<app>/resume/": (
         "Have them take work again; ``202`` with the reason where another pause holds them still."
     ),
-    "POST /<app>/queues/<queue>/pause/": "The same, for this queue on every instance.",
+    "POST /<app>/queues/<queue>/pause/": "Have no instance take work from this queue.",
     "POST /<app>/queues/<queue>/resume/": "Have it consumed from again.",
-    "POST /<app>/instances/<instance>/pause/": "The same, for all that this instance consumes.",
+    "POST /<app>/instances/<instance>/pause/": "Have this instance take no new work.",
     "POST /<app>/instances/<instance>/resume/": "Have it take work again.",
     "GET /<app>/restart/": (
         "How far the last one got: ``number`` ``state`` (``running``, ``stopped``, ``aborted``, "
@@ -150,14 +156,14 @@ ROUTES = {
         "none: ``202`` with ``uuids``."
     ),
     "GET /<app>/query/<id>/state/": (
-        "``state``: ``PENDING``, ``SUCCESS``, ``FAILURE``, ... ``404`` for what was never queued."
+        "Its state: ``PENDING``, ``SUCCESS`` or ``FAILURE``. ``404`` for what was never queued."
     ),
     "GET /<app>/query/<id>/result/": (
-        "``state`` and ``result``: ``status_code`` ``headers`` ``body`` ``encoding`` "
+        "Its state and its result: ``status_code`` ``headers`` ``body`` ``encoding`` "
         "``truncated`` ``elapsed_s`` ``url``; ``null`` until it has ended. Where nobody answered "
         "the state is ``FAILURE``, with ``error``."
     ),
-    "GET /<app>/query/<id>/wait/": "The same once it has ended, or ``408``.",
+    "GET /<app>/query/<id>/wait/": "Its result once it has ended, as above; or ``408``.",
     "GET /branches/": "The ids of the branches that live, as a list.",
     "GET /branches/<id>/": (
         "What it was started with, and how its host is. ``moving`` is ``null``, or how it moves "
@@ -170,11 +176,11 @@ ROUTES = {
         "``GET /branches/<id>/`` says how far that is."
     ),
     "POST /branches/<id>/undrain/": "Give it new instances again, and move none away any more.",
-    "GET /ping/": "``pong``; asks neither the store nor a broker.",
+    "GET /ping/": "Whether it is there: ``pong``, without a question to the store or a broker.",
     "GET /health/": (
-        "``200`` or ``503``: store, supervisord, threads, reconciler and broker, each with ``ok``; "
-        "with ``--database`` the ``lease``, too. Who does not say who they are, where somebody is "
-        "known, learns just ``ok``."
+        "Whether the branch is well: ``200`` or ``503``, and of store, supervisord, threads, "
+        "reconciler and broker whether each is ``ok``; with ``--database`` the ``lease``, too. "
+        "Who does not say who they are, where somebody is known, learns just ``ok``."
     ),
     "GET /api/users/": "The names of the users, as a list.",
     "GET /api/users/<name>/": "``name`` ``role`` ``created_at``.",
@@ -200,6 +206,10 @@ ROUTES = {
         "For Prometheus, as text: instances, queues and conditions of this branch, passes, "
         "actions, calls and requests. Each metric says what it means; see the how-to."
     ),
+    "GET /api/openapi.json": (
+        "What this page tells, as an OpenAPI 3.1 document, made from the code that serves it."
+    ),
+    "GET /api/docs": "The same as a page to read, with a ``curl`` line for each operation.",
 }
 
 PARAMETERS = {
@@ -240,10 +250,10 @@ PARAMETERS = {
     "since": "Only what was not before that time.",
     "label": "What it is for, in a few words.",
     "max": "The most processes, 1 to 1000.",
-    "max_concurrency": "The same, of a new instance (1).",
+    "max_concurrency": "The most processes of a new instance (1), 1 to 1000.",
     "max_unavailable": "How many may be without work at a time (1).",
     "min": "The least processes, from 0.",
-    "min_concurrency": "The same, of a new instance (1).",
+    "min_concurrency": "The least processes of a new instance (1), from 0.",
     "options": (
         "Of the declaration: ``durable`` ``auto_delete`` ``queue_durable`` "
         "``queue_auto_delete`` ``exchange_durable`` ``exchange_auto_delete`` ``delivery_mode`` "
@@ -257,7 +267,7 @@ PARAMETERS = {
         "that has room; without a word the emptier of two chosen by chance."
     ),
     "pool": "``prefork`` (unless said), ``gevent``, ``eventlet``, ``threads`` or ``solo``.",
-    "port": "The broker's.",
+    "port": "The broker's port.",
     "purge": "Drop the messages that wait in the queue.",
     "queues": (
         "What a new instance consumes from; an edit replaces it. In a query or a form it may be "
@@ -291,6 +301,8 @@ RULES = """\
 - Parameters come in the query, as a form or as a JSON object; the body wins over the query.
   One that is not known is refused, with the nearest that is. In an edit what is absent stays
   as it is, and what is empty goes back to its default.
+  In a query or a form a flag is ``1``, ``true``, ``yes`` or ``on``; or ``0``, ``false``, ``no`` or
+  ``off``.
 - A change that acts on a worker answers when what was asked for is *observed*. What takes longer
   than ``timeout`` is ``408``; it stays stored and goes on. Where broker or supervisord is down
   the answer is ``202`` with ``"converged": false`` and the reason, at once.
@@ -314,16 +326,4 @@ RULES = """\
 ERRORS = """\
 An error is ``{"error": {"code", "message", "hint"}}``. Those that are retryable may go well the
 next time, as they are; the exit status is that of a command that meets one.
-"""
-
-CYME = """\
-What is shown is for people on a terminal, and JSON in a pipe: exactly what the branch has
-answered. An error is one line, and the exit code that of the table below; 130 is an interrupt,
-141 a pipe that nobody reads any more. An argument that starts with a dash stands after ``--``.
-"""
-
-COMMAND = """\
-An option may also come from the environment (``--sup-interval`` is ``CYME_SUP_INTERVAL``, where
-to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file whose section
-``[cyme-branch]`` has the long names. Flags win over the environment, that over the file.
 """
