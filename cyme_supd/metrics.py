@@ -90,6 +90,8 @@ class KeptMetrics(Metrics):
         self._gauges = gauges
         self._file: Path | None = None
         self._written: Any = None
+        # Who ends writes once more, and the thread may be at it.
+        self._saving = threading.Lock()
         self._has_failed = False
 
     def totals(self) -> Totals:
@@ -113,6 +115,10 @@ class KeptMetrics(Metrics):
 
     def save(self) -> None:
         """Write down what has changed; a failure costs nobody anything else."""
+        with self._saving:
+            self._save()
+
+    def _save(self) -> None:
         try:
             file = self._file or self._take_file()
             content = {"counts": _listed(self.counts()), "gauges": self._listed_gauges()}

@@ -30,7 +30,9 @@ class Meter:
     def __init__(self, metrics: Metrics | None = None, depths: Backlogs | None = None) -> None:
         self._metrics = metrics or Metrics()
         self._depths = depths
-        # By broker and name, the apps that have it: as of the last full pass.
+        # Of the last full pass; looked through by who asks, and not in the pass.
+        self._seen: Sequence[Worker] | None = None
+        # By broker and name, the apps that have it.
         self._queues: Mapping[tuple[str, str], set[str]] = {}
 
     def passed(self, is_full: bool, seconds: float, is_done: bool) -> None:
@@ -55,8 +57,14 @@ class Meter:
         for task in tasks:
             self._metrics.count(ENDED, task.app, str(task.state))
 
-    def saw(self, workers: Iterable[Worker]) -> None:
+    def saw(self, workers: Sequence[Worker]) -> None:
         """All workers of the branch, in a full pass."""
+        self._seen = workers
+
+    def _look_through(self) -> None:
+        workers, self._seen = self._seen, None
+        if workers is None:
+            return
         found: dict[tuple[str, str], set[str]] = {}
         for worker in workers:
             for queue in worker.queues:
@@ -70,6 +78,7 @@ class Meter:
 
         An app that has a queue at two brokers has what waits at both.
         """
+        self._look_through()
         found: dict[tuple[str, str], float | None] = {}
         for (broker, name), apps in self._queues.items():
             known = self._depths.backlog(broker, name) if self._depths else None

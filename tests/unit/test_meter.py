@@ -135,8 +135,8 @@ def test_queues_are_those_that_somebody_should_consume() -> None:
     )
     plain = a_worker()
     meter.saw([replace(plain, queues=queues), replace(plain, queues=queues[:1])])
-    assert depths.watched == {(plain.broker, "tasks"), (plain.broker, "unheard")}
     told = meter.gauges("b1", {})
+    assert depths.watched == {(plain.broker, "tasks"), (plain.broker, "unheard")}
     assert told == {(LIVE.name, ("b1",)): 1.0, (MESSAGES.name, ("foo", "tasks")): 7.0}
 
 
