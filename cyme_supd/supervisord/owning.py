@@ -15,5 +15,10 @@ def is_cymes(group: Any) -> bool:
 def is_ours(group: Any) -> bool:
     name = group.config.name
     process = group.processes.get(name)
-    environment = None if process is None else process.config.environment
-    return environment is not None and environment.get(MARKER) == name
+    if process is None:
+        return False
+    config = process.config
+    is_marked = config.environment is not None and config.environment.get(MARKER) == name
+    # Sections of one name are merged: the mark is there still where somebody
+    # else's has put another command in the place of ours.
+    return is_marked and config.command.rstrip("'").endswith(f"/instances/{name}")
