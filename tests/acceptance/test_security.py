@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+import redis
 
 from tests.acceptance.harness import BranchHost, cyme_branch
 
@@ -248,6 +249,17 @@ def test_files_are_their_owner_s_alone(host: BranchHost) -> None:
         mode = stat.S_IMODE(path.lstat().st_mode)
         assert mode & 0o077 == 0, f"{path} has mode {mode:o}"
         assert path.lstat().st_uid == os.geteuid()
+
+
+def test_the_broker_that_comes_along_lets_in_who_knows_its_password(host: BranchHost) -> None:
+    port = host.broker_port
+    assert port is not None
+    with redis.Redis("127.0.0.1", port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    with redis.Redis.from_url(host.broker) as known:
+        assert known.ping()
+    listening = [each for each in psutil.net_connections("tcp") if each.status == "LISTEN"]
+    assert {each.laddr.ip for each in listening if each.laddr.port == port} == {"127.0.0.1"}
 
 
 def test_no_secret_is_on_a_command_line(host: BranchHost) -> None:
