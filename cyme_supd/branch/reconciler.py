@@ -18,6 +18,7 @@ from cyme_supd.clock import Clock
 from cyme_supd.domain.health import (
     NAME_TAKEN,
     Patience,
+    hindered,
     may_be_reconnecting,
     refused,
     status_of,
@@ -247,8 +248,7 @@ class Reconciler:
         names = [worker.name for worker in workers]
         processes, read_at = self._programs.processes(names), self._clock.monotonic()
         for worker in workers:
-            # Whatever took so long: the one who has it now acts, and not both.
-            self._right.check()
+            self._right.check()  # Whatever took so long: not both may act.
             if is_released(worker.instance):
                 # By now it may be another branch's, and so what is stored of it.
                 continue
@@ -263,9 +263,13 @@ class Reconciler:
                 status = self._refused(worker, exc)
             except CymeError as exc:
                 # One that cannot be helped now must not keep others waiting.
-                log.warning("%s: %s", worker.name, exc)
                 self._queue.put_later(worker.name, SOON_S)
-                continue
+                before = self._statuses.get(worker.name)
+                status = hindered(worker, str(exc), before, self._clock.now())
+                level = logging.WARNING if status is None or status != before else logging.DEBUG
+                log.log(level, "%s: %s", worker.name, exc)
+                if status is None:
+                    continue
             if status is None:
                 gone.append(worker.name)
             elif status != self._statuses.get(worker.name):

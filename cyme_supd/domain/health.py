@@ -23,6 +23,7 @@ from cyme_supd.domain.status import Condition, Observation, Process, ProcessStat
 
 #: The reason of one whose name is that of a program which is not Cyme's.
 NAME_TAKEN = "NameTaken"
+HINDERED = "Hindered"
 STARTING = "Starting"
 #: The type of the condition that queues are held back.
 QUARANTINED = "Quarantined"
@@ -113,6 +114,13 @@ def refused(
     verdict = Verdict("Ready", False, reason, message)
     conditions = tuple(_dated([verdict], before.conditions if before else (), at))
     return Status(worker.name, worker.instance.generation, ready=False, conditions=conditions)
+
+
+def hindered(worker: Worker, message: str, before: Status | None, at: datetime) -> Status | None:
+    """What to store of *worker* when something keeps the branch from looking after it;
+    ``None`` where more than that is known of it."""
+    is_new = before is None or {each.reason for each in before.conditions} == {HINDERED}
+    return refused(worker, HINDERED, message, before, at) if is_new else None
 
 
 def is_silent(seen: Observation, patience: Patience) -> bool:

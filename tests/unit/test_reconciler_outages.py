@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from cyme_supd.domain.status import ProcessState as S
+from cyme_supd.errors import Unavailable
 from tests.unit.played_host import Host, with_one_ready
 from tests.unit.values import BROKER, INTERVAL_S, RECONNECT_S
 
@@ -126,3 +127,31 @@ def test_those_that_are_missing_are_asked_more_often(up: Host) -> None:
     up.remote.says(up.worker(), up.programs.pid("w1"))
     up.reconciler.full_pass()
     assert pauses(up, 24) == {INTERVAL_S}
+
+
+def test_what_keeps_it_from_a_new_one_is_said_of_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = with_one_ready()
+    broken = Unavailable("CANT_REREAD: theirs.conf", "supervisorctl reread says it, too")
+    right = host.programs.apply
+
+    def apply(name: str, stop_timeout_s: int) -> None:
+        if name == "w2":
+            raise broken
+        right(name, stop_timeout_s)
+
+    monkeypatch.setattr(host.programs, "apply", apply)
+    host.create("w2")
+    host.hint()
+    (condition,) = host.status("w2").conditions
+    assert (condition.type, condition.status, condition.reason) == ("Ready", False, "Hindered")
+    assert "theirs.conf" in condition.message
+    # Of one that is known the branch says no less than before.
+    before = host.status("w1")
+    monkeypatch.setattr(host.programs, "apply", lambda *_: (_ for _ in ()).throw(broken))
+    host.edit("w1", stop_timeout_s=7)
+    host.look("w1")
+    assert host.status("w1") == before
+
+    monkeypatch.undo()
+    host.look("w2")
+    assert host.state("w2") is S.STARTING
