@@ -19,7 +19,7 @@ from cyme_supd.config import Config, Paths
 from cyme_supd.domain.naming import listed
 from cyme_supd.domain.supervisor import parse_supervisor
 from cyme_supd.errors import CymeError, NotFound, ShuttingDown, Unavailable
-from cyme_supd.supervisord.client import Supervisord
+from cyme_supd.supervisord.client import ENDED, Supervisord
 from cyme_supd.supervisord.conf import render_attached_conf
 from cyme_supd.supervisord.host import HostSupervisord, check_not_elsewhere
 from cyme_supd.supervisord.rendering import encode
@@ -28,7 +28,6 @@ from cyme_supd.supervisord.wiring import calls_of, sections_of
 WATCH_EVERY_S = 1.0
 #: What a person at a terminal types, and what supervisord and a closed terminal send.
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_ENDED = ("STOPPED", "EXITED", "FATAL")
 _REPORT_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.2
 
@@ -130,7 +129,7 @@ class Attachment:
         names = [one["name"] for one in self._workers()]
         self._act(self._calls.stop, names)
         report_at = time.monotonic() + _REPORT_EVERY_S
-        while left := [one["name"] for one in self._workers() if one["state"] not in _ENDED]:
+        while left := [one["name"] for one in self._workers() if one["state"] not in ENDED]:
             if time.monotonic() >= report_at:
                 report_at = time.monotonic() + _REPORT_EVERY_S
                 self._say(f"still finishing: {listed(left)}")

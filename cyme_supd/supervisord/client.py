@@ -30,6 +30,8 @@ CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 10.0
 #: How soon a waiting call notices that it is to give up.
 _CANCEL_EVERY_S = 0.5
+#: States of a program that has no process, and gets none by itself.
+ENDED = ("STOPPED", "EXITED", "FATAL")
 #: ``struct ucred``: pid, uid, gid.
 _UCRED = struct.Struct("3i")
 

@@ -23,14 +23,13 @@ from cyme_supd.errors import (
     Unavailable,
 )
 from cyme_supd.supervisord import PREFIX, TREE
-from cyme_supd.supervisord.client import Supervisord
+from cyme_supd.supervisord.client import ENDED, Supervisord
 from cyme_supd.supervisord.sections import SectionFiles
 
 #: Longer than the stopwaitsecs of the tree's programs.
 STOPPED_WITHIN_S = 40.0
 _LOOK_EVERY_S = 0.1
 _RUNNING = 1
-_ENDED = ("STOPPED", "EXITED", "FATAL")
 _ROOT = re.compile(rb"^; root=(.*)$", re.MULTILINE)
 #: How to have what only the extension can do.
 LOAD_IT = (
@@ -211,7 +210,7 @@ class HostSupervisord:
         return [
             one
             for one in self._tree()
-            if one["statename"] not in _ENDED and (not names or one["name"] in names)
+            if one["statename"] not in ENDED and (not names or one["name"] in names)
         ]
 
 

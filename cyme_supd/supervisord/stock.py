@@ -17,12 +17,11 @@ from contextlib import suppress
 from typing import Any
 
 from cyme_supd.errors import Conflict, CymeError, NotFound, Unavailable
-from cyme_supd.supervisord.client import Supervisord
+from cyme_supd.supervisord.client import ENDED, Supervisord
 from cyme_supd.supervisord.sections import SectionFiles
 
 ASK_EVERY_S = 1.0
 _STEP_S = 0.1
-_STOPPED = ("STOPPED", "EXITED", "FATAL")
 #: Of a program, what makes it another than it was.
 _RECORDED = ("name", "group", "pid", "start", "stop", "spawnerr", "exitstatus")
 
@@ -86,14 +85,14 @@ class StockSupervisord:
         found = self._find(name)
         if found is None:
             self._add(name)
-        elif name in self._stale and found["state"] in _STOPPED:
+        elif name in self._stale and found["state"] in ENDED:
             self._replace(name)
 
     def _start(self, name: str) -> None:
         found = self._ours(name)
         if found["state"] == "STOPPING":
             raise Conflict(f"supervisord: {name} is stopping")
-        if found["state"] in _STOPPED:
+        if found["state"] in ENDED:
             if name in self._stale:
                 self._replace(name)
             # Somebody may have started it since.
@@ -101,13 +100,13 @@ class StockSupervisord:
                 self._server.call("supervisor.startProcess", name, False)
 
     def _stop(self, name: str) -> None:
-        if self._ours(name)["state"] not in (*_STOPPED, "STOPPING"):
+        if self._ours(name)["state"] not in (*ENDED, "STOPPING"):
             with suppress(Conflict):
                 self._server.call("supervisor.stopProcess", name, False)
 
     def _kill(self, name: str) -> None:
         found = self._ours(name)
-        if found["state"] in _STOPPED:
+        if found["state"] in ENDED:
             return
         if found["state"] != "STOPPING":
             # Or it would be started again.

@@ -68,10 +68,17 @@ def answerer(app: Flask) -> Callable[[Mapping[str, Any], float], dict[str, Any]]
 
 
 def _environ(asked: Question) -> WSGIEnvironment:
-    body = asked.body.encode("latin-1")
     return {
+        **environ_of(asked),
         FORWARDED: asked.role,
         ACTOR: Actor(**{name: asked.actor.get(name, "") for name in Actor.__dataclass_fields__}),
+    }
+
+
+def environ_of(asked: Question) -> WSGIEnvironment:
+    """That request, as a server hands one over."""
+    body = asked.body.encode("latin-1")
+    return {
         "REQUEST_METHOD": asked.method,
         "RAW_URI": f"{asked.path}?{asked.query}" if asked.query else asked.path,
         "SCRIPT_NAME": "",

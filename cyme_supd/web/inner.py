@@ -6,15 +6,15 @@ rights, and no second way to any of it.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes, urlencode
+from urllib.parse import urlencode
 
 from flask import Flask, Response, current_app, request
 
-from cyme_supd.web.forwarding import UNKNOWN
+from cyme_supd.service import Question
+from cyme_supd.web.forwarding import UNKNOWN, environ_of
 from cyme_supd.web.paths import with_whole_segments
 
 if TYPE_CHECKING:
@@ -63,19 +63,4 @@ def ask(path: str, **query: Any) -> Answer:
 
 def _environ(path: str, query: str) -> WSGIEnvironment:
     kept = {name: request.environ[name] for name in _KEPT if name in request.environ}
-    return {
-        "REQUEST_METHOD": "GET",
-        "RAW_URI": f"{path}?{query}" if query else path,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "QUERY_STRING": query,
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        **kept,
-    }
+    return {**environ_of(Question("GET", path, query)), **kept}
