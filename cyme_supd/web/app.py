@@ -23,7 +23,6 @@ from cyme_supd.web import (
     metrics,
     orphans,
     overview,
-    pages,
     params,
     paths,
     pauses,
@@ -34,6 +33,7 @@ from cyme_supd.web import (
     scopes,
     tasks,
 )
+from cyme_supd.web.admin import blueprint as admin
 from cyme_supd.web.limiting import Limiting
 from cyme_supd.web.queueing import Queueing
 from cyme_supd.web.routing import Router
@@ -57,7 +57,7 @@ def create_app(settings: Settings, service: Service) -> Flask:
     errors.install(app)
     for noun in _nouns(service):
         app.register_blueprint(noun)
-    app.register_blueprint(pages.blueprint(service.clock))
+    app.register_blueprint(admin.blueprint(service.clock))
     rehearsals.install(app, service, _nouns)
     scopes.install(app, service.fleet)
     wsgi: WSGIApplication = Queueing(app.wsgi_app, guards, service, settings.branch)

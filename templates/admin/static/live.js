@@ -1,10 +1,8 @@
-// Keeps a page as it is now, and sends what its buttons say. Nothing else.
-"use strict";
+// Keeps a page as it is now. Nothing else.
 
 const EVERY_MS = 1000;
 const SLOWEST_MS = 15000;
 const live = document.getElementById("live");
-const said = document.getElementById("said");
 let pause = EVERY_MS;
 
 // Whoever reads a selection, types, or answers a question is not interrupted.
@@ -49,40 +47,5 @@ async function look() {
   setTimeout(look, pause);
 }
 
-function tell(text, kind) {
-  said.textContent = text;
-  said.className = `notice ${kind}`;
-  clearTimeout(tell.timer);
-  tell.timer = setTimeout(() => { said.textContent = ""; said.className = ""; }, 8000);
-}
-
-function agrees(button) {
-  const { ask, value } = button.dataset;
-  if (!ask) return true;
-  return value === undefined ? confirm(ask) : prompt(ask) === value;
-}
-
-async function act(button) {
-  if (!agrees(button)) return;
-  button.disabled = true;
-  try {
-    const answer = await fetch(button.dataset.path, { method: button.dataset.method });
-    const body = await answer.json().catch(() => ({}));
-    if (answer.ok) {
-      tell(body.reason ? `Stored. ${body.reason}` : `${button.textContent}: stored.`, "well");
-    } else {
-      const error = body.error || { message: `it answers ${answer.status}` };
-      tell([error.message, error.hint].filter(Boolean).join("; "), "ill");
-    }
-  } catch {
-    tell("No connection: nothing is known to be done.", "ill");
-  }
-  button.disabled = false;
-}
-
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-path]");
-  if (button) act(button);
-});
 document.addEventListener("visibilitychange", () => { pause = EVERY_MS; });
 setTimeout(look, EVERY_MS);

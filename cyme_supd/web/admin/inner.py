@@ -46,6 +46,10 @@ class Answer:
     def is_ok(self) -> bool:
         return self.status < 400
 
+    def data(self, key: str) -> list[dict[str, Any]]:
+        """The list that the interface wraps; none where it could not be had."""
+        return list(self.value["data"][key]) if self.is_ok else []
+
 
 def ask(path: str, **query: Any) -> Answer:
     """What a GET of *path*, percent-encoded, is answered with."""

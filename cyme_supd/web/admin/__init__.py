@@ -1,0 +1,1 @@
+"""The pages under ``/admin/``: what the interface answers, for people."""

@@ -1,0 +1,41 @@
+"""All at a glance: what needs somebody first, the apps, the branches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from cyme_supd.domain.attention import HELD, OFF, WELL, worst
+from cyme_supd.web.admin.inner import Answer, ask
+from cyme_supd.web.admin.rendering import ROWS, render
+
+_QUIET = (WELL, OFF, HELD)
+
+
+def fleet() -> str:
+    seen, found = ask("/api/overview/"), ask("/branches/")
+    ids = found.value if found.is_ok else []
+    branches = [ask(f"/branches/{quote(id)}/").value for id in ids]
+    rows = seen.data("instances")
+    return render(
+        "fleet",
+        answers=(seen, found),
+        health=ask("/health/").value,
+        branches=branches,
+        counts=Counter(each["level"] for each in rows),
+        worst=worst(each["level"] for each in rows),
+        first=[each for each in rows if each["level"] not in _QUIET][:ROWS],
+        apps=_apps(seen, rows),
+    )
+
+
+def _apps(seen: Answer, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    theirs: dict[str, list[str]] = {each["name"]: [] for each in seen.data("apps")}
+    for row in rows:
+        theirs.setdefault(row["app"], []).append(row["level"])
+    return [
+        {"name": name, "count": len(levels), "worst": worst(levels), "counts": Counter(levels)}
+        for name, levels in sorted(theirs.items())
+    ]
