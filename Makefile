@@ -39,7 +39,7 @@ faults: $(VENV)/.installed-dev ## each fault 30 times, or CYME_FAULT_RUNS; long 
 soak: $(VENV)/.installed-dev ## random faults for CYME_SOAK_S seconds (an hour); CYME_SOAK_SEED
 	$(BIN)/python -m tests.faults.soak
 
-fuzz: $(VENV)/.installed-dev ## 100 requests for each operation, or CYME_FUZZ_EXAMPLES; CYME_FUZZ_SEED
+fuzz: $(VENV)/.installed-dev ## 100 requests an operation and role, or CYME_FUZZ_EXAMPLES; CYME_FUZZ_SEED
 	CYME_FUZZ_EXAMPLES=$${CYME_FUZZ_EXAMPLES:-100} $(BIN)/python -m pytest tests/unit/test_openapi_fuzz.py $(ARGS)
 
 faults-table: $(VENV)/.installed ## what make faults found, into docs/faults.rst
