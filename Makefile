@@ -40,7 +40,7 @@ soak: $(VENV)/.installed-dev ## random faults for CYME_SOAK_S seconds (an hour);
 	$(BIN)/python -m tests.faults.soak
 
 fuzz: $(VENV)/.installed-dev ## 100 requests an operation and role, or CYME_FUZZ_EXAMPLES; CYME_FUZZ_SEED
-	CYME_FUZZ_EXAMPLES=$${CYME_FUZZ_EXAMPLES:-100} $(BIN)/python -m pytest tests/unit/test_openapi_fuzz.py $(ARGS)
+	CYME_FUZZ_EXAMPLES=$${CYME_FUZZ_EXAMPLES:-100} $(BIN)/python -m pytest -s tests/unit/test_openapi_fuzz.py $(ARGS)
 
 faults-table: $(VENV)/.installed ## what make faults found, into docs/faults.rst
 	$(BIN)/python -m docs.faults
