@@ -126,7 +126,7 @@ def check_password(password: str | None) -> str:
 # What a route needs
 
 #: By the path of a route, what is needed to read there, and to change something.
-_NEEDED: Mapping[str, tuple[Role, Role]] = {
+NEEDED: Mapping[str, tuple[Role, Role]] = {
     path: (reading, changing)
     for (reading, changing), paths in {
         (Role.VIEWER, Role.ADMIN): """
@@ -180,7 +180,7 @@ def needed(method: str, route: str) -> Role:
     is_safe = method in SAFE_METHODS
     if is_safe and route.endswith(_REFUSED):
         return Role.VIEWER
-    reading, changing = _NEEDED[_plain(route)]
+    reading, changing = NEEDED[_plain(route)]
     return reading if is_safe else changing
 
 

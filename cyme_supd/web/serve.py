@@ -63,9 +63,9 @@ class _Logger(Logger):  # type: ignore[misc]
         self.cfg = cfg
         self._access_log_enabled = False
         self.error_log.propagate = True
-        # Its routine messages tell nothing that supervisord's do not.
-        is_debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
-        self.error_log.setLevel(logging.DEBUG if is_debugging else logging.WARNING)
+        # Its routine messages tell nothing that supervisord's do not, and at DEBUG the
+        # path of each request, in which a queued URL's password may be.
+        self.error_log.setLevel(logging.WARNING)
 
 
 def _gunicorn_settings(settings: Settings) -> dict[str, Any]:

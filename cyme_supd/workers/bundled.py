@@ -7,6 +7,7 @@ branch that asked how each of them ended.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -42,6 +43,8 @@ class PutAgain(bootsteps.StartStopStep):  # type: ignore[misc]
 BOOT = json.loads(os.environ.get("CYME_BOOT", "{}"))
 BOOT_QUEUES = frozenset(entry["name"] for entry in BOOT.get("queues", ()))
 
+# It would write each task's arguments, in which there are passwords.
+logging.getLogger("celery.pool").setLevel(logging.INFO)
 taking.install()
 app = Celery("cyme", set_as_current=True)
 app.steps["consumer"].add(PutAgain)
