@@ -29,6 +29,7 @@ from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.workqueue import WorkQueue
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config, load
+from cyme_supd.domain.audit import DECISIONS_KEPT
 from cyme_supd.domain.catalogue import KEEP
 from cyme_supd.domain.metrics import Key
 from cyme_supd.domain.rate import parse_rate
@@ -266,10 +267,11 @@ class BranchProcess:
         try:
             with self.store.recording() as tx:
                 tx.remove_tasks(now - timedelta(seconds=self.config.results_expire_s))
+                tx.forget_decisions(now - DECISIONS_KEPT)
             with self.store.writing() as tx:
                 tx.forget_tombstones(now - KEEP)
         except CymeError as exc:
-            log.warning("results and deletions that are old stay stored: %s", exc)
+            log.warning("results, decisions and deletions that are old stay stored: %s", exc)
 
     def _trim(self) -> None:
         for name in trim_logs(self.config.paths.instances):

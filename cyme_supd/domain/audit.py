@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.broker import MASK
 from cyme_supd.domain.masking import masked
 from cyme_supd.domain.spec import App, Instance, Queue
 
 APP, QUEUE, INSTANCE, BRANCH = "app", "queue", "instance", "branch"
+USER, TOKEN = "user", "token"
 CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
 #: What a branch does to a worker, to make it what is asked for.
 ACT = "act"
 VERBS = (CREATE, EDIT, DELETE, PURGE, ACT)
-KINDS = (APP, QUEUE, INSTANCE, BRANCH)
+KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN)
 
+#: For so long it is known what branches did of themselves; what people did, for good.
+DECISIONS_KEPT = timedelta(days=90)
 MOST_SHOWN = 1000
 DEFAULT_SHOWN = 100
 #: Their values are whatever somebody has put there.
-_HIDDEN = frozenset({"environment", "result_backend"})
+_HIDDEN = frozenset({"environment", "result_backend", "password_hash", "digest"})
 #: Counted by the store, and no part of what somebody asked for.
 _COUNTED = frozenset({"generation"})
 
-Spec = App | Queue | Instance
+Spec = App | Queue | Instance | User | Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,8 @@ def change(before: Spec | None, after: Spec | None) -> Change | None:
         if not names:
             return None
         was, now = ({name: each[name] for name in sorted(names)} for each in (was, now))
-    kind, app = _place(spec)
-    return Change(_verb(before, after), kind, app, spec.name, _shown(was), _shown(now))
+    kind, app, name = _place(spec)
+    return Change(_verb(before, after), kind, app, name, _shown(was), _shown(now))
 
 
 def _verb(before: Spec | None, after: Spec | None) -> str:
@@ -114,10 +118,16 @@ def _verb(before: Spec | None, after: Spec | None) -> str:
     return DELETE if is_going else EDIT
 
 
-def _place(spec: Spec) -> tuple[str, str]:
-    if isinstance(spec, App):
-        return APP, spec.name
-    return (QUEUE if isinstance(spec, Queue) else INSTANCE), spec.app
+def _place(spec: Spec) -> tuple[str, str, str]:
+    """Kind, app and name."""
+    match spec:
+        case App():
+            return APP, spec.name, spec.name
+        case User():
+            return USER, "", spec.name
+        case Token():
+            return TOKEN, spec.app or "", spec.id
+    return (QUEUE if isinstance(spec, Queue) else INSTANCE), spec.app, spec.name
 
 
 def _described(spec: Any) -> dict[str, Any] | None:

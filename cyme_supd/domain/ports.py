@@ -182,6 +182,9 @@ class Transaction(View, AccountsEdit, Protocol):
     def merge(self, entries: Iterable[Entry]) -> Merged:
         """Take what is newer than the catalogue here."""
 
+    def forget_decisions(self, before: datetime) -> int:
+        """Drop what branches did of themselves; what people did stays."""
+
     def forget_tombstones(self, before: datetime) -> int:
         """Forget deletions that were made before then; how many comes back."""
 

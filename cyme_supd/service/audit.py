@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import (
     APP,
     BRANCH,
@@ -18,6 +19,7 @@ from cyme_supd.domain.audit import (
     Change,
     Event,
     Query,
+    Spec,
     change,
 )
 from cyme_supd.domain.catalogue import Version
@@ -120,12 +122,36 @@ class _Watched:
         if self._is_finished(before.app):
             self.changes.append(Change(DELETE, APP, before.app, before.app))
 
+    def save_user(self, user: User) -> None:
+        before = self._user(user.name)
+        self._tx.save_user(user)
+        self._note(before, self._user(user.name))
+
+    def remove_user(self, name: str) -> None:
+        before = self._user(name)
+        tokens = [each for each in self._tx.tokens() if each.user == name]
+        self._tx.remove_user(name)
+        for gone in (before, *tokens):
+            self._note(gone, None)
+
+    def add_token(self, token: Token) -> None:
+        self._tx.add_token(token)
+        self._note(None, token)
+
+    def remove_token(self, id: str) -> None:
+        before = next((each for each in self._tx.tokens() if each.id == id), None)
+        self._tx.remove_token(id)
+        self._note(before, None)
+
     def drain(self, id: str, is_draining: bool) -> None:
         before = self._tx.is_draining(id)
         self._tx.drain(id, is_draining)
         if before != is_draining:
             values = ({"is_draining": each} for each in (before, is_draining))
             self.changes.append(Change(EDIT, BRANCH, "", id, *values))
+
+    def _user(self, name: str) -> User | None:
+        return next((each for each in self._tx.users() if each.name == name), None)
 
     def _is_finished(self, app: str) -> bool:
         """Whether it went with its last instance."""
@@ -135,7 +161,7 @@ class _Watched:
             return True
         return False
 
-    def _note(self, before: App | Queue | Instance | None, after: Any) -> None:
+    def _note(self, before: Spec | None, after: Any) -> None:
         noted = change(before, after)
         if noted is not None:
             self.changes.append(noted)

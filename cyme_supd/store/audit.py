@@ -1,14 +1,15 @@
-"""What was changed, as rows: added, and never edited."""
+"""What was changed, as rows: added, and never edited; old decisions are dropped."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, or_, select
+from sqlalchemy import Connection, Row, Select, delete, insert, or_, select
 
-from cyme_supd.domain.audit import Actor, Event, Query
+from cyme_supd.domain.audit import ACT, Actor, Event, Query
 from cyme_supd.store import models as m
 
 _TEXTS = ("actor", "address", "agent", "verb", "app", "name", "was", "now")
@@ -26,6 +27,11 @@ def find(connection: Connection, query: Query) -> list[Event]:
     newest_first = (m.audit.c.at.desc(), m.audit.c.id.desc())
     wanted = wanted.order_by(*newest_first).limit(query.limit)
     return [_event(row) for row in connection.execute(wanted)]
+
+
+def forget_decisions(connection: Connection, before: datetime) -> int:
+    old = (m.audit.c.verb == ACT) & (m.audit.c.at < before)
+    return connection.execute(delete(m.audit).where(old)).rowcount
 
 
 def _narrowed(wanted: Select[Any], query: Query) -> Select[Any]:

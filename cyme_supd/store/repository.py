@@ -273,6 +273,9 @@ class SqlTransaction(SqlView):
     def merge(self, entries: Iterable[Entry]) -> Merged:
         return merge(SqlCopy(self._connection, self._edits), entries, self._edits.now())
 
+    def forget_decisions(self, before: datetime) -> int:
+        return audit.forget_decisions(self._connection, before)
+
     def forget_tombstones(self, before: datetime) -> int:
         return catalogue.forget(self._connection, before)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
-from cyme_supd.domain.audit import Event, Query
+from cyme_supd.domain.audit import ACT, Event, Query
 from cyme_supd.testing.state import State
 
 
@@ -14,6 +15,16 @@ class MemoryAudit:
 
     def audit(self, query: Query) -> list[Event]:
         return find(self._state.audit, query)
+
+
+class MemoryAuditEdit:
+    _state: State
+
+    def forget_decisions(self, before: datetime) -> int:
+        kept = [one for one in self._state.audit if one.verb != ACT or one.at >= before]
+        count = len(self._state.audit) - len(kept)
+        self._state.audit = kept
+        return count
 
 
 def find(events: Sequence[Event], query: Query) -> list[Event]:

@@ -21,7 +21,7 @@ from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
 from cyme_supd.testing.accounts import MemoryAccounts, MemoryAccountsEdit
-from cyme_supd.testing.audit import MemoryAudit
+from cyme_supd.testing.audit import MemoryAudit, MemoryAuditEdit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
@@ -157,7 +157,7 @@ class MemoryView(MemoryAccounts, MemoryAudit):
         )
 
 
-class MemoryTransaction(MemoryView, MemoryAccountsEdit):
+class MemoryTransaction(MemoryView, MemoryAccountsEdit, MemoryAuditEdit):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits
@@ -359,7 +359,8 @@ class MemoryStore:
             edits = Edits(state.catalogue, self._branch, self._clock.now, stamp)
             yield (made := MemoryTransaction(state, self._default_broker, self._branch, edits))
             self._fail()
-            numbered = enumerate(made.events, len(state.audit) + 1)
+            last = max((each.id for each in state.audit), default=0)
+            numbered = enumerate(made.events, last + 1)
             state.audit += [replace(each, id=id) for id, each in numbered]
             # Never changed once it is here: whoever looks keeps what they see.
             self._state = state

@@ -242,7 +242,7 @@ PARAMETERS = {
     "move": "Move its instances to other branches, one by one.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
-    "kind": "Only of ``app``, ``queue``, ``instance`` or ``branch``.",
+    "kind": "Only of ``app``, ``queue``, ``instance``, ``branch``, ``user`` or ``token``.",
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "What a user is called; of the audit, only what is about the thing of that name.",
     "q": "Only what has that text in it.",

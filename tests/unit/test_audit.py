@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from click import Choice
 from flask.testing import FlaskClient
 
+from cyme_supd.cli import fleet
 from cyme_supd.domain.access import Role
-from cyme_supd.domain.audit import CREATE, DELETE, EDIT, Actor, change
+from cyme_supd.domain.audit import CREATE, DELETE, EDIT, KINDS, TOKEN, USER, Actor, Query, change
 from cyme_supd.domain.broker import MASK
 from cyme_supd.domain.spec import App, Instance
 from cyme_supd.service import Question
@@ -62,6 +64,12 @@ def test_that_a_secret_changed_shows_and_nothing_of_it() -> None:
     assert "s3cret" not in str(made)
 
 
+def test_the_command_knows_all_kinds() -> None:
+    (option,) = [each for each in fleet.audit.params if each.name == "kind"]
+    assert isinstance(option.type, Choice)
+    assert tuple(option.type.choices) == KINDS
+
+
 def test_over_http(client: FlaskClient, house: World) -> None:
     # The house has made an app of its own before.
     client.put("/foo/instances/w1/", headers={"User-Agent": "curl/8\x01"})
@@ -73,6 +81,35 @@ def test_over_http(client: FlaskClient, house: World) -> None:
     assert edited["address"] == "192.0.2.7"
     assert (edited["before"], edited["after"]) == ({"is_enabled": True}, {"is_enabled": False})
     assert events(client, before=edited["at"], kind="instance") == [made]
+
+
+def test_who_may_do_what_was_changed(client: FlaskClient, house: World) -> None:
+    password, other = "correct horse", "battery staple"
+    access = house.service.access
+    access.put_user("alice", {"password": password})
+    access.put_user("alice", {"password": other, "role": "operator"})
+    made = access.add_token({"user": "alice", "app": "foo", "label": "ci"})
+    access.remove_user("alice")
+    tell = {each["name"]: each for each in house_events(house)}
+    noted = house_events(house)
+    assert [(each["verb"], each["kind"]) for each in reversed(noted)] == [
+        ("create", "user"),
+        ("edit", "user"),
+        ("create", "token"),
+        ("delete", "user"),
+        ("delete", "token"),
+    ]
+    assert noted[3]["before"] == {"password_hash": MASK, "role": "viewer"}
+    assert noted[3]["after"] == {"password_hash": MASK, "role": "operator"}
+    assert tell[made.token.id]["app"] == "foo"
+    for secret in (password, other, "$argon2", made.text, made.token.digest):
+        assert secret not in str(noted)
+
+
+def house_events(house: World) -> list[dict[str, Any]]:
+    """Of users and tokens."""
+    found = house.service.audit.find(Query())
+    return [asdict(each) for each in found if each.kind in (USER, TOKEN)]
 
 
 def test_what_is_refused_or_only_tried_is_none(client: FlaskClient) -> None:

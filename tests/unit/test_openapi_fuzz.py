@@ -141,7 +141,7 @@ def examine(operation: Any, served: Served, role: Role) -> None:
 
     @seed(SEED)
     @settings(
-        max_examples=EXAMPLES if is_allowed else max(1, EXAMPLES // 5),
+        max_examples=EXAMPLES if is_allowed else (EXAMPLES + 1) // 2,
         deadline=None,
         database=None,
         phases=[Phase.generate],

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from cyme_supd.domain.audit import EDIT, INSTANCE, QUEUE, Actor, Event, Query
+from cyme_supd.domain.audit import ACT, EDIT, INSTANCE, QUEUE, Actor, Event, Query
 from cyme_supd.domain.ports import Store
 from tests.contract.store.values import AT
 
@@ -85,3 +85,15 @@ def test_with_the_change_or_not_at_all(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert found(store) == []
+
+
+def test_old_decisions_go_and_what_people_did_stays(store: Store) -> None:
+    decision = replace(EVENT, verb=ACT, actor=Actor())
+    kept(store, EVENT, decision, later(1, verb=ACT))
+    with store.recording() as tx:
+        assert tx.forget_decisions(later(1).at) == 1
+    assert found(store) == [later(1, verb=ACT), EVENT]
+    kept(store, later(2))
+    with store.reading() as view:
+        ids = [each.id for each in view.audit(Query())]
+    assert len(ids) == len(set(ids)) == 3
