@@ -8,6 +8,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 
 from cyme_supd.domain.masking import masked_url
+from cyme_supd.service.acting import acting
 from cyme_supd.web.settings import Settings
 
 SHOWN_PATH = 200
@@ -25,14 +26,14 @@ def install(app: Flask, settings: Settings) -> None:
     @app.after_request
     def write(response: Response) -> Response:
         if request.method not in _SAFE_METHODS:
-            subject = g.get("subject", "")
             logger.info(
-                "%s: %s %s -> %s%s",
+                "%s: %s %s -> %s%s%s",
                 settings.branch,
                 _word(request.method),
                 _path(request.path),
                 response.status_code,
-                f" {subject}" if subject else "",
+                _told(" {}", g.get("subject")),
+                _told(", by {}", acting().name if "acting" in g else None),
             )
         return response
 
@@ -54,6 +55,10 @@ def _path(path: str) -> str:
     """
     path = quote(masked_url(path), safe="/!:@,+=~.-_*")
     return path if len(path) <= SHOWN_PATH else path[:SHOWN_PATH] + "..."
+
+
+def _told(words: str, what: str | None) -> str:
+    return words.format(what) if what else ""
 
 
 def _word(method: str) -> str:
