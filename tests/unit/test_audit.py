@@ -143,3 +143,16 @@ def test_who_has_asked_another_branch(house: World) -> None:
     answerer(app)(asked.as_dict(), 1.0)
     (made,) = events(app.test_client(), name="w9")
     assert (made["actor"], made["address"], made["agent"]) == ("boris", "192.0.2.7", "curl/8")
+
+
+def test_the_log_names_who_has_changed_something(
+    client: FlaskClient, house: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.service.access.put_user("alice", {"password": "correct horse", "role": "admin"})
+    caplog.set_level("INFO", "cyme_supd.web")
+    client.post("/foo/instances/w1/", auth=("alice", "correct horse"))
+    client.post("/foo/instances/w1/")
+    assert [record.getMessage() for record in caplog.records] == [
+        "b1: POST /foo/instances/w1/ -> 201 w1, by user alice",
+        "b1: POST /foo/instances/w1/ -> 401",
+    ]

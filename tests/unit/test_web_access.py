@@ -397,16 +397,3 @@ def test_a_page_of_another_site_asks_before_it_says_who_it_is(house: World) -> N
         asks = {"Origin": "https://ui.example", "Access-Control-Request-Method": "GET"}
         assert client.options("/foo/", headers=asks).status_code == 204
         assert client.get("/foo/", headers={"Origin": "https://ui.example"}).status_code == 401
-
-
-def test_the_line_of_a_change_names_who_made_it(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    make_user(client, "alice", "admin")
-    caplog.set_level("INFO", "cyme_supd.web")
-    client.post("/foo/instances/w1/", auth=("alice", PASSWORD))
-    client.post("/foo/instances/w1/", auth=("alice", "a guess"))
-    assert [record.getMessage() for record in caplog.records] == [
-        "b1: POST /foo/instances/w1/ -> 201 w1, by user alice",
-        "b1: POST /foo/instances/w1/ -> 401",
-    ]
