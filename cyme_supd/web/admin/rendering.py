@@ -118,4 +118,8 @@ def _short(value: Any) -> str:
     """A value of an event in one line."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict) and value:
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value in (None, {}, "") else str(value)

@@ -22,7 +22,7 @@ function showCurl(form) {
   const { method, path, shown, wrong } = read(form);
   const body = bodyOf(form, shown);
   const data = body && ` -H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`;
-  const at = "each" in form.dataset ? path : new URL(path, location.href).href;
+  const at = location.origin + path;
   line.textContent = wrong.size ? "" : `curl -X ${method} ${quoted(at)}${data || ""}`;
 }
 
@@ -77,11 +77,17 @@ function succeed(form, word, value) {
     return;
   }
   if (edit !== undefined) settle(form);
-  else form.reset();
+  form.reset();
   showCurl(form);
 }
 
+// What was typed stays over a refresh, until it is stored.
+function hold(form) {
+  form.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 async function submit(form, button) {
+  hold(form);
   const isTrial = button !== null && button.name === "dry_run";
   const { method, path, body, wrong } = read(form);
   complain(form, wrong);
@@ -119,7 +125,10 @@ for (const kind of ["input", "change", "focusin"]) {
   });
 }
 
+function showCurls(within) {
+  for (const form of within.querySelectorAll("form[data-path]")) showCurl(form);
+}
+
 // Opened forms show their line before anything is typed; the event does not bubble.
-document.addEventListener("toggle", (event) => {
-  for (const form of event.target.querySelectorAll("form[data-path]")) showCurl(form);
-}, true);
+document.addEventListener("toggle", (event) => showCurls(event.target), true);
+showCurls(document);

@@ -14,6 +14,7 @@ export function showOnce(secret, form) {
   const field = document.createElement("input");
   box.className = "notice well once";
   box.setAttribute("role", "alert");
+  box.toggleAttribute("data-own", true);
   words.textContent = "Copy it now: it is shown this once, and nobody can look it up later.";
   field.readOnly = true;
   field.setAttribute("aria-label", "The token");
