@@ -18,6 +18,45 @@ from tests.unit.pages_support import PAGES, Request, requests_of
 from tests.unit.service_support import BROKER, World
 
 NAMES = {"app": "foo", "name": "w1", "queue": "tasks"}
+#: Where all that changes something is found; by its page, the methods and paths.
+WHERE = {
+    "": "POST /<app>/pause/, POST /<app>/resume/, POST /<app>/restart/",
+    "apps/": "PUT POST /<app>/, POST /<app>/pause/, POST /<app>/resume/",
+    "apps/foo/": """
+        PUT POST /<app>/, DELETE /<app>/, POST /<app>/start/, POST /<app>/stop/,
+        POST /<app>/pause/, POST /<app>/resume/,
+        POST /<app>/restart/, POST /<app>/restart/resume/, POST /<app>/restart/abort/
+    """,
+    "branches/b1/": "POST /branches/<id>/drain/, POST /branches/<id>/undrain/",
+    "instances/": """
+        PUT POST /<app>/instances/, PUT POST /<app>/instances/<name>/,
+        DELETE /<app>/instances/<name>/, POST /<app>/instances/<name>/autoscale/,
+        POST /<app>/instances/<name>/enable/, POST /<app>/instances/<name>/disable/,
+        POST /<app>/instances/<name>/restart/, POST /<app>/instances/<instance>/pause/,
+        POST /<app>/instances/<instance>/resume/
+    """,
+    "instances/foo/w1/": """
+        PUT POST /<app>/instances/<name>/, DELETE /<app>/instances/<name>/,
+        POST /<app>/instances/<name>/autoscale/, POST /<app>/instances/<name>/enable/,
+        POST /<app>/instances/<name>/disable/, POST /<app>/instances/<name>/restart/,
+        POST /<app>/instances/<instance>/pause/, POST /<app>/instances/<instance>/resume/,
+        PUT POST /<app>/instances/<name>/queues/<queue>/,
+        DELETE /<app>/instances/<name>/queues/<queue>/
+    """,
+    "queues/": """
+        PUT POST /<app>/queues/<queue>/, POST /<app>/queues/<queue>/purge/,
+        POST /<app>/queues/<queue>/pause/, POST /<app>/queues/<queue>/resume/
+    """,
+    "queues/foo/tasks/": """
+        PUT POST /<app>/queues/<queue>/, DELETE /<app>/queues/<queue>/,
+        POST /<app>/queues/<queue>/purge/, POST /<app>/queues/<queue>/pause/,
+        POST /<app>/queues/<queue>/resume/, PUT POST /<app>/queue/<queue>/
+    """,
+    "users/": """
+        POST /api/users/, PUT POST /api/users/<name>/, DELETE /api/users/<name>/,
+        POST /api/tokens/, DELETE /api/tokens/<id>/
+    """,
+}
 #: What no page has, and why.
 ELSEWHERE = {
     "DELETE /instances/<name>/": "the page of an instance knows its app",
@@ -42,9 +81,8 @@ def rule_of(client: FlaskClient, each: Request, **names: str) -> Rule:
     return rule
 
 
-def change_everything(client: FlaskClient, house: World) -> None:
+def change_everything(client: FlaskClient) -> None:
     """To what has the buttons that undo it."""
-    client.post("/foo/restart/")
     client.post("/foo/restart/abort/")
     client.post("/foo/instances/!/w1/disable/")
     client.post("/branches/b1/drain/")
@@ -59,25 +97,37 @@ def basic(name: str, password: str) -> str:
     return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
 
 
-def test_all_that_changes_something_is_on_a_page(client: FlaskClient, house: World) -> None:
-    reached = list(requests_of(client))
-    house.broker_queues.holds(BROKER, "tasks", 7, 1)
-    client.post("/foo/restart/")
-    reached += requests_of(client)
-    change_everything(client, house)
-    reached += requests_of(client)
-    on_pages = {
+def on_page(client: FlaskClient, page: str) -> set[tuple[str, str]]:
+    """Methods and paths of all that is on *page*, with and without what may be left out."""
+    return {
         (each.method, operations.described_path(rule_of(client, each, **names)))
-        for each in reached
+        for each in requests_of(client, [page])
         for names in ({}, dict.fromkeys(each.optional, ""))
     }
-    missing = {
-        one.key
-        for one in operations.operations(client.application)
-        if one.methods != "GET"
-        and not any((verb, one.path) in on_pages for verb in one.methods.split())
+
+
+def test_all_that_changes_something_is_on_a_page(client: FlaskClient, house: World) -> None:
+    found = {page: on_page(client, page) for page in PAGES}
+    house.broker_queues.holds(BROKER, "tasks", 7, 1)
+    for change in (lambda: client.post("/foo/restart/"), lambda: change_everything(client)):
+        change()
+        for page in PAGES:
+            found[page] |= on_page(client, page)
+    changing = [one for one in operations.operations(client.application) if one.methods != "GET"]
+    reached = {
+        page: {
+            one.key
+            for one in changing
+            if any((verb, one.path) in seen for verb in one.methods.split())
+        }
+        for page, seen in found.items()
     }
-    assert missing == set(ELSEWHERE)
+    expected = {
+        page: {" ".join(key.split()) for key in WHERE.get(page, "").split(",")} - {""}
+        for page in PAGES
+    }
+    assert reached == expected
+    assert {one.key for one in changing}.difference(*reached.values()) == set(ELSEWHERE)
 
 
 def test_fields_are_parameters_of_the_route(client: FlaskClient) -> None:
