@@ -60,6 +60,22 @@ def test_what_the_pages_need(client: FlaskClient) -> None:
     assert client.get("/admin/static/base.html").status_code == 404
 
 
+def test_what_scripts_import_is_there_and_looked_for_anew(client: FlaskClient) -> None:
+    seen, left = set(), {"acts.js", "forms.js", "live.js"}
+    while left:
+        name = left.pop()
+        answer = client.get(f"/admin/static/{name}")
+        assert answer.status_code == 200, name
+        # Its address does not change with its content.
+        assert answer.headers["Cache-Control"] == "no-cache"
+        again = {"If-None-Match": answer.headers["ETag"]}
+        assert client.get(f"/admin/static/{name}", headers=again).status_code == 304
+        seen.add(name)
+        imported = re.findall(r'from "\./([^"]+)";', answer.get_data(as_text=True))
+        left |= set(imported) - seen
+    assert "request.js" in seen
+
+
 def test_a_browser_is_sent_there_and_a_program_is_not(client: FlaskClient) -> None:
     sent = client.get("/", headers=BROWSER)
     assert (sent.status_code, sent.headers["Location"]) == (303, "admin/")
