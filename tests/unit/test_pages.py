@@ -67,7 +67,7 @@ def test_what_scripts_import_is_there_and_looked_for_anew(client: FlaskClient) -
         answer = client.get(f"/admin/static/{name}")
         assert answer.status_code == 200, name
         # Its address does not change with its content.
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "private, no-cache"
         again = {"If-None-Match": answer.headers["ETag"]}
         assert client.get(f"/admin/static/{name}", headers=again).status_code == 304
         seen.add(name)

@@ -83,7 +83,8 @@ def static(name: str) -> Response:
     kind = guess_type(name)[0] or "text/plain"
     made = Response(found[name].read_bytes(), content_type=kind)
     # What a script imports is asked for without the sum of its content.
-    made.headers["Cache-Control"] = "private, max-age=3600" if request.query_string else "no-cache"
+    is_named = bool(request.query_string)
+    made.headers["Cache-Control"] = "private, max-age=3600" if is_named else "private, no-cache"
     made.add_etag()
     made.make_conditional(request)
     return made
