@@ -26,6 +26,7 @@ export function outcomeOf(word, value) {
   const names = value.restarting || [];
   if (value.reason) return `${word}: stored. ${value.reason}`;
   if (value.purged !== undefined) return `${word}: ${value.purged} dropped.`;
+  if (value.uuids) return `${word}: queued as ${value.uuids.join(", ")}.`;
   if (names.length) return `${word}: stored; restarting ${names.join(", ")}.`;
   return `${word}: stored.`;
 }
