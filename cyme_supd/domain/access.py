@@ -148,7 +148,10 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
             /api/overview/ /api/audit/ /metrics/
             /api/openapi.json /api/docs /api/docs.css
-            /admin/ /admin/instances/ /admin/instances/<app>/<name>/ /admin/queues/
+            /admin/ /admin/apps/ /admin/apps/<app>/
+            /admin/apps/<app>/plan/ /admin/apps/<app>/orphans/
+            /admin/instances/ /admin/instances/<app>/<name>/ /admin/matching/
+            /admin/queues/ /admin/queues/<app>/<queue>/ /admin/branches/<id>/
             /admin/decisions/ /admin/audit/ /admin/static/<name>
         """,
         # To queue a URL is a change, whatever the verb that it is asked with.
@@ -156,7 +159,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queue/<queue>/ /<app>/queue/<queue>/<path:rest>
         """,
         (Role.ADMIN, Role.ADMIN): """
-            /api/users/ /api/users/<name>/ /api/tokens/ /api/tokens/<id>/
+            /api/users/ /api/users/<name>/ /api/tokens/ /api/tokens/<id>/ /admin/users/
         """,
     }.items()
     for path in paths.split()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cyme_supd.domain import pause
 from cyme_supd.domain.attention import Attention, attention
+from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Status
@@ -26,9 +27,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Without those that are being deleted; ``seen`` is in the order of names."""
+    """Without those that are being deleted; ``seen`` is in the order of names.
+
+    ``brokers`` are the URLs of the apps' brokers, without passwords.
+    """
 
     apps: Sequence[App]
+    brokers: Mapping[str, str]
     queues: Sequence[Queue]
     seen: Sequence[Seen]
 
@@ -48,7 +53,11 @@ class Overviews:
                 for name in view.queue_names(app.name)
             ]
             seen = [each for id in self._branches(view) for each in self._seen(view, id)]
-        return Overview(apps, queues, sorted(seen, key=lambda each: each.instance.name))
+        brokers = {app.name: self._broker(app) for app in apps}
+        return Overview(apps, brokers, queues, sorted(seen, key=lambda each: each.instance.name))
+
+    def _broker(self, app: App) -> str:
+        return parse_broker(app.broker or self._context.here.broker).masked_url
 
     def _branches(self, view: View) -> list[str]:
         here = self._context.here

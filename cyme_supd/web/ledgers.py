@@ -66,12 +66,17 @@ class Audit(TypedDict):
 
 
 class SeenApp(TypedDict):
+    """``broker`` is the URL of the one that its workers use unless they name another."""
+
     name: str
+    broker: str
     pause: Pause | None
 
 
-class SeenQueue(SeenApp):
+class SeenQueue(TypedDict):
     app: str
+    name: str
+    pause: Pause | None
 
 
 class SeenInstance(TypedDict):

@@ -32,7 +32,14 @@ def _shown(found: Overview) -> dict[str, Any]:
     seen = sorted(found.seen, key=lambda each: LEVELS.index(each.attention.level))
     return {
         "data": {
-            "apps": [{"name": each.name, "pause": wire.pause(each.pause)} for each in found.apps],
+            "apps": [
+                {
+                    "name": each.name,
+                    "broker": found.brokers[each.name],
+                    "pause": wire.pause(each.pause),
+                }
+                for each in found.apps
+            ],
             "queues": [
                 {"app": each.app, "name": each.name, "pause": wire.pause(each.pause)}
                 for each in found.queues

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from cyme_supd.clock import Clock
 from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.resources import templates
-from cyme_supd.web.admin import events, fleet, instances, queues
+from cyme_supd.web.admin import apps, branches, events, fleet, instances, queues, users
 from cyme_supd.web.admin.rendering import render
 from cyme_supd.web.errors import headers_of
 
@@ -26,14 +26,22 @@ def blueprint(clock: Clock) -> Blueprint:
     noun = Blueprint("admin", __name__, url_prefix="/admin")
     pages: Mapping[str, Page] = {
         "/": fleet.fleet,
+        "/apps/": apps.apps,
+        "/apps/<app>/": apps.app,
+        "/apps/<app>/plan/": apps.plan,
+        "/apps/<app>/orphans/": apps.orphans,
+        "/branches/<id>/": branches.branch,
         "/instances/": instances.instances,
         "/instances/<app>/<name>/": instances.instance,
         "/queues/": queues.queues,
+        "/queues/<app>/<queue>/": queues.queue,
         "/decisions/": events.decisions,
         "/audit/": events.audit,
+        "/users/": users.users,
     }
     for rule, page in pages.items():
         noun.add_url_rule(rule, page.__name__, _page(page, clock), methods=["GET"])
+    noun.add_url_rule("/matching/", "matching", instances.matching, methods=["GET"])
     noun.add_url_rule("/static/<name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
     noun.register_error_handler(CymeError, _failed)
@@ -74,5 +82,9 @@ def static(name: str) -> Response:
         raise NotFound("there is no such file")
     kind = guess_type(name)[0] or "text/plain"
     made = Response(found[name].read_bytes(), content_type=kind)
-    made.headers["Cache-Control"] = "private, max-age=3600"
+    # What a script imports is asked for without the sum of its content.
+    is_named = bool(request.query_string)
+    made.headers["Cache-Control"] = "private, max-age=3600" if is_named else "private, no-cache"
+    made.add_etag()
+    made.make_conditional(request)
     return made

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import quote
 
 from cyme_supd.domain.attention import HELD, OFF, WELL, worst
-from cyme_supd.web.admin.inner import Answer, ask
-from cyme_supd.web.admin.rendering import ROWS, render
+from cyme_supd.web.admin.apps import counted
+from cyme_supd.web.admin.inner import ask
+from cyme_supd.web.admin.rendering import ROWS, render, segment
 
 _QUIET = (WELL, OFF, HELD)
 
@@ -17,7 +15,7 @@ _QUIET = (WELL, OFF, HELD)
 def fleet() -> str:
     seen, found = ask("/api/overview/"), ask("/branches/")
     ids = found.value if found.is_ok else []
-    branches = [ask(f"/branches/{quote(id)}/").value for id in ids]
+    branches = [ask(f"/branches/{segment(id)}/").value for id in ids]
     rows = seen.data("instances")
     return render(
         "fleet",
@@ -27,15 +25,5 @@ def fleet() -> str:
         counts=Counter(each["level"] for each in rows),
         worst=worst(each["level"] for each in rows),
         first=[each for each in rows if each["level"] not in _QUIET][:ROWS],
-        apps=_apps(seen, rows),
+        apps=counted(seen),
     )
-
-
-def _apps(seen: Answer, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    theirs: dict[str, list[str]] = {each["name"]: [] for each in seen.data("apps")}
-    for row in rows:
-        theirs.setdefault(row["app"], []).append(row["level"])
-    return [
-        {"name": name, "count": len(levels), "worst": worst(levels), "counts": Counter(levels)}
-        for name, levels in sorted(theirs.items())
-    ]

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, current_app, request
 
+from cyme_supd.errors import NotFound
 from cyme_supd.service import Question
 from cyme_supd.web.forwarding import UNKNOWN, environ_of
 from cyme_supd.web.paths import with_whole_segments
@@ -63,6 +64,13 @@ def ask(path: str, **query: Any) -> Answer:
         )
     value = made.get_json() if made.is_json else made.get_data(as_text=True)
     return Answer(made.status_code, value, made.headers.get(UNKNOWN, ""))
+
+
+def of_something(found: Answer) -> Answer:
+    """*found*, unless that is that there is no such thing."""
+    if found.status == 404:
+        raise NotFound(found.value["error"]["message"], found.value["error"]["hint"])
+    return found
 
 
 def _environ(path: str, query: str) -> WSGIEnvironment:

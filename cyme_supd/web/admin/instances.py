@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from flask import request
+from flask import Response, request
 
-from cyme_supd.errors import NotFound
-from cyme_supd.web.admin.inner import ask
-from cyme_supd.web.admin.rendering import ROWS, render
+from cyme_supd.web import wire
+from cyme_supd.web.admin.inner import Answer, ask, of_something
+from cyme_supd.web.admin.rendering import ROWS, render, segment
 
 EVENTS = 50
 LOG_BYTES = 8192
@@ -19,7 +18,7 @@ LOG_BYTES = 8192
 def instances() -> str:
     """Narrowed by ``app``, ``level`` and ``q``; ``page`` counts from 1."""
     seen = ask("/api/overview/")
-    rows = [each for each in seen.data("instances") if _is_wanted(each)]
+    rows = _wanted(seen)
     number = max(1, request.args.get("page", 1, type=int))
     return render(
         "instances",
@@ -29,24 +28,37 @@ def instances() -> str:
         number=number,
         last=max(1, -(-len(rows) // ROWS)),
         apps=[each["name"] for each in seen.data("apps")],
+        branches=ask("/branches/").value,
     )
 
 
+def matching() -> Response:
+    """The names of all that the list shows, whatever the page: what bulk actions are for."""
+    seen = ask("/api/overview/")
+    if not seen.is_ok:
+        return wire.answer(seen.value, seen.status)
+    return wire.answer([{"app": each["app"], "name": each["name"]} for each in _wanted(seen)])
+
+
 def instance(app: str, name: str) -> str:
-    place = f"/{quote(app)}/instances/{quote(name)}/"
-    found = ask(place)
-    if found.status == 404:
-        raise NotFound(found.value["error"]["message"])
+    place = f"/{segment(app)}/instances/{segment(name)}/"
+    found, seen = of_something(ask(place)), ask("/api/overview/")
     return render(
         "instance",
-        answers=(found,),
+        answers=(found, seen),
         app=app,
         name=name,
         place=place,
+        at_once=f"/{segment(app)}/instances/!/{segment(name)}",
+        queues=[each["name"] for each in seen.data("queues") if each["app"] == app],
         found=found.value,
         log=ask(f"{place}log/", bytes=LOG_BYTES),
         events=ask("/api/audit/", app=app, name=name, limit=EVENTS).data("events"),
     )
+
+
+def _wanted(seen: Answer) -> list[dict[str, Any]]:
+    return [each for each in seen.data("instances") if _is_wanted(each)]
 
 
 def _is_wanted(row: Mapping[str, Any]) -> bool:

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from cyme_supd.web.admin.inner import ask
-from cyme_supd.web.admin.rendering import ROWS, render
+from cyme_supd.web.admin.inner import ask, of_something
+from cyme_supd.web.admin.rendering import ROWS, render, segment
+from cyme_supd.web.paths import queue_name
 
 
 def queues() -> str:
     seen = ask("/api/overview/")
     listed = seen.data("queues")[:ROWS]
     rows = [
-        ask(f"/{quote(each['app'])}/queues/{quote(each['name'], safe='')}/").value | each
+        ask(f"/{segment(each['app'])}/queues/{segment(each['name'])}/").value | each
         for each in listed
     ]
-    return render("queues", answers=(seen,), rows=rows, count=len(seen.data("queues")))
+    return render(
+        "queues",
+        answers=(seen,),
+        rows=rows,
+        count=len(seen.data("queues")),
+        apps=[each["name"] for each in seen.data("apps")],
+    )
+
+
+def queue(app: str, queue: str) -> str:
+    name = queue_name(queue)
+    place = f"/{segment(app)}/queues/{segment(name)}/"
+    found, seen = of_something(ask(place)), ask("/api/overview/")
+    takers = [
+        each for each in seen.data("instances") if each["app"] == app and name in each["queues"]
+    ]
+    return render(
+        "queue",
+        answers=(found, seen),
+        app=app,
+        name=name,
+        place=place,
+        urls=f"/{segment(app)}/queue/{segment(name)}/",
+        found=found.value,
+        takers=takers[:ROWS],
+        count=len(takers),
+    )

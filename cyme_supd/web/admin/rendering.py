@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from flask import g, request
+from flask import current_app, g, request
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from werkzeug.exceptions import HTTPException
 
 from cyme_supd import __version__
-from cyme_supd.domain.access import Role
+from cyme_supd.domain.access import Role, needed
 from cyme_supd.domain.attention import LEVELS
 from cyme_supd.resources import templates
 from cyme_supd.web.admin.inner import Answer
 
+#: The pages that the others lead from, in the order that they are shown: path and words.
+MENU = (
+    ("", "Fleet"),
+    ("apps/", "Apps"),
+    ("instances/", "Instances"),
+    ("queues/", "Queues"),
+    ("decisions/", "Decisions"),
+    ("audit/", "Audit"),
+    ("users/", "Users"),
+)
 #: Rows on a page; the whole of a large fleet is no page.
 ROWS = 100
 
@@ -35,7 +48,8 @@ def render(page: str, answers: Sequence[Answer], **values: Any) -> str:
             unknown=unknown,
             args=request.args,
             origin=request.host_url.rstrip("/"),
-            may_act=g.get("role", Role.VIEWER).covers(Role.OPERATOR),
+            menu=[(path, words) for path, words in MENU if _may("GET", f"/admin/{path}")],
+            here=request.path.removeprefix("/admin/"),
             **values,
         )
     )
@@ -51,9 +65,32 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(version=__version__, levels=LEVELS, static=_static_url, query=_query)
-    made.filters.update(ago=_ago, short=_short)
+    made.globals.update(
+        version=__version__, levels=LEVELS, static=_static_url, query=_query, may=_may
+    )
+    made.filters.update(ago=_ago, short=_short, segment=segment, shell=shlex.join, table=_table)
     return made
+
+
+def _may(method: str, path: str) -> bool:
+    """Whether who asks may do that: by the rules that the interface itself goes by."""
+    urls = current_app.url_map.bind("")
+    role: Role = g.get("role", Role.VIEWER)
+    try:
+        rule, _ = urls.match(path.partition("?")[0], method, return_rule=True)
+        return role.covers(needed(method, rule.rule))
+    except (HTTPException, LookupError):
+        return False
+
+
+def segment(name: str) -> str:
+    """*name* as one segment of a path."""
+    return quote(name, safe="").replace("!", "%21")
+
+
+def _table(value: Any) -> str:
+    """An object as somebody may edit it; empty for none."""
+    return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
 
 
 def _static_url(name: str) -> str:
@@ -81,4 +118,8 @@ def _short(value: Any) -> str:
     """A value of an event in one line."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict) and value:
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value in (None, {}, "") else str(value)

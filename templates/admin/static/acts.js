@@ -1,35 +1,18 @@
-// Sends what the buttons say, and tells what came of it. Nothing else.
+// Sends what the buttons say. Nothing else.
 
-const said = document.getElementById("said");
-
-function tell(text, kind) {
-  said.textContent = text;
-  said.className = `notice ${kind}`;
-  clearTimeout(tell.timer);
-  tell.timer = setTimeout(() => { said.textContent = ""; said.className = ""; }, 8000);
-}
-
-function agrees(button) {
-  const { ask, value } = button.dataset;
-  if (!ask) return true;
-  return value === undefined ? confirm(ask) : prompt(ask) === value;
-}
+import { forEach } from "./bulk.js";
+import { send } from "./request.js";
+import { agrees, outcomeOf, tell, wordsOf } from "./telling.js";
 
 async function act(button) {
-  if (!agrees(button)) return;
+  const { method, path } = button.dataset;
+  const word = button.textContent;
+  if (button.hasAttribute("data-each")) return forEach(word, method, path);
+  if (!agrees(button.dataset)) return;
   button.disabled = true;
-  try {
-    const answer = await fetch(button.dataset.path, { method: button.dataset.method });
-    const body = await answer.json().catch(() => ({}));
-    if (answer.ok) {
-      tell(body.reason ? `Stored. ${body.reason}` : `${button.textContent}: stored.`, "well");
-    } else {
-      const error = body.error || { message: `it answers ${answer.status}` };
-      tell([error.message, error.hint].filter(Boolean).join("; "), "ill");
-    }
-  } catch {
-    tell("No connection: nothing is known to be done.", "ill");
-  }
+  const answer = await send(method, path);
+  if (answer.ok) tell(outcomeOf(word, answer.value), "well");
+  else tell(wordsOf(answer.error), "ill");
   button.disabled = false;
 }
 
