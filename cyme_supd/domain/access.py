@@ -74,11 +74,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks; ``name`` is for people. With an ``app`` just that one's routes are theirs."""
+    """Who asks; ``name`` is for people. With an ``app`` just that one's routes are theirs.
+
+    Where ``forgery_token`` is not empty it has to come with each change: who they are
+    is what a browser says by itself, for whatever page.
+    """
 
     name: str
     role: Role
     app: str | None = None
+    forgery_token: str = field(default="", repr=False)
 
 
 # Secrets
