@@ -154,7 +154,10 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /api/overview/ /api/audit/ /metrics/
             /api/openapi.json /api/docs /api/docs.css
             /admin/ /admin/instances/ /admin/instances/<app>/<name>/ /admin/queues/
-            /admin/decisions/ /admin/audit/ /admin/static/<name>
+            /admin/decisions/ /admin/audit/
+        """,
+        (Role.VIEWER, Role.VIEWER): """
+            /admin/logout
         """,
         # To queue a URL is a change, whatever the verb that it is asked with.
         (Role.OPERATOR, Role.OPERATOR): """
@@ -168,7 +171,8 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
 }
 #: Answered to anybody; the second says more to who is known.
 PING, HEALTH = "/ping/", "/health/"
-OPEN = frozenset({PING, HEALTH})
+#: The others are needed to sign in.
+OPEN = frozenset({PING, HEALTH, "/admin/login", "/admin/static/<name>"})
 #: It tells that the store is away; by who was known before.
 METRICS = "/metrics/"
 #: The route that queues one URL.

@@ -32,7 +32,7 @@ class Session:
     expires_at: datetime
 
     def is_over(self, now: datetime) -> bool:
-        return not (self.created_at <= now < min(self.expires_at, self.last_used_at + IDLE))
+        return now >= min(self.expires_at, self.last_used_at + IDLE)
 
     def is_of(self, user: str | None, token: str | None) -> bool:
         return (self.user, self.token) == (user, token)

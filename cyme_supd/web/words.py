@@ -133,9 +133,9 @@ ROUTES = {
         "Who changed what, when and from where, and what it was before, the newest first: "
         "``data`` with ``events``, each ``at`` ``actor`` ``address`` ``agent`` ``branch`` ``verb`` "
         "(``create`` ``edit`` ``delete`` ``purge``, or ``act``: what a branch did to a worker, and "
-        "why) ``kind`` ``app`` ``name`` ``before`` ``after``, without secrets. ``limit`` of them "
-        "(100), of which ``q`` is a text anywhere in them; ``before`` the ``at`` of the last for "
-        "those before."
+        "why; ``login`` ``refuse`` ``logout`` of those who sign in to the pages) ``kind`` ``app`` "
+        "``name`` ``before`` ``after``, without secrets. ``limit`` of them (100), of which ``q`` "
+        "is a text anywhere in them; ``before`` the ``at`` of the last for those before."
     ),
     "GET /<app>/orphans/": (
         "What belongs to it and to nobody who does anything about it: ``queues`` in which "
@@ -246,7 +246,10 @@ PARAMETERS = {
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "What a user is called; of the audit, only what is about the thing of that name.",
     "q": "Only what has that text in it.",
-    "verb": "Only what is of ``create``, ``edit``, ``delete``, ``purge`` or ``act``.",
+    "verb": (
+        "Only what is of ``create``, ``edit``, ``delete``, ``purge``, ``act``, ``login``, "
+        "``refuse`` or ``logout``."
+    ),
     "since": "Only what was not before that time.",
     "label": "What it is for, in a few words.",
     "max": "The most processes, 1 to 1000.",

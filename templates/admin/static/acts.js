@@ -1,5 +1,8 @@
 // Sends what the buttons say, and tells what came of it. Nothing else.
 
+// Of who signed in: what shows that a change comes from this page, and from no other site's.
+const token = document.querySelector('meta[name="csrf-token"]');
+const headers = token ? { "X-CSRF-Token": token.content } : {};
 const said = document.getElementById("said");
 
 function tell(text, kind) {
@@ -19,7 +22,7 @@ async function act(button) {
   if (!agrees(button)) return;
   button.disabled = true;
   try {
-    const answer = await fetch(button.dataset.path, { method: button.dataset.method });
+    const answer = await fetch(button.dataset.path, { method: button.dataset.method, headers });
     const body = await answer.json().catch(() => ({}));
     if (answer.ok) {
       tell(body.reason ? `Stored. ${body.reason}` : `${button.textContent}: stored.`, "well");
