@@ -318,7 +318,9 @@ RULES = """\
 - A ``DELETE`` answers ``{"ok": "ok"}``; of what is not there it is ``404``.
 - Passwords, and what else is secret, read ``********``. Sent back, they are refused.
 - As soon as there is a user or a token, every route but ``/ping/`` and the bare ``/health/`` needs
-  ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic. Without is ``401``; what
+  ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic; a browser that signed in to
+  the pages has a cookie, and sends the page's token with each change as ``X-CSRF-Token`` (else
+  ``403``). Without is ``401``; what
   needs another role is ``403``, and names it. A ``viewer`` reads; an ``operator`` changes
   instances, queues, consumers and pauses, and queues URLs; an ``admin`` changes applications, users
   and tokens, drains branches, and sees ``secrets``. Too many wrong passwords are ``429``.
