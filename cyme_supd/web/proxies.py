@@ -20,7 +20,10 @@ _FOR, _PROTO, _HOST, _PREFIX = (
     f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PREFIX")
 )
 #: Any of these tells that there is a proxy.
-_MARKS = (_FOR, _PROTO, _HOST, _PREFIX, "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_MARKS = (
+    *(_FOR, _PROTO, _HOST, _PREFIX, "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_SERVER"),
+    *("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"),
+)
 #: What links on a page may begin with.
 _PREFIXES = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 

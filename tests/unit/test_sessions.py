@@ -19,6 +19,7 @@ from cyme_supd.domain.sessions import (
     superfluous,
 )
 from cyme_supd.errors import Invalid
+from cyme_supd.service import SignIn
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION = Session("a" * 64, "alice", None, AT, AT, AT + LIFE)
@@ -102,3 +103,8 @@ def test_proxies_that_may_be_named() -> None:
     for wrong in ("", "proxy.example", "10.0.0.0/33", "0.0.0.0/0", "::/0", "*"):
         with pytest.raises(Invalid, match="--trusted-proxy"):
             check_proxy(wrong)
+
+
+def test_secrets_are_not_shown() -> None:
+    given = SignIn("alice", "correct horse", "cyme_1_x", "old")
+    assert repr(given) == "SignIn(name='alice')"

@@ -14,7 +14,6 @@ from cyme_supd.domain.access import digest_of, local_token
 from cyme_supd.domain.audit import Query
 from cyme_supd.domain.sessions import IDLE, LIFE, forgery_token
 from cyme_supd.errors import Unavailable
-from cyme_supd.service import SignIn
 from cyme_supd.service.passwords import GUESSES
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
@@ -394,8 +393,3 @@ def test_while_nobody_is_known(house: World) -> None:
         assert "no one has to sign in" in shown
         assert "Nobody is known yet" in client.get("/admin/").get_data(as_text=True)
         assert sign_in(client).status_code == 401
-
-
-def test_secrets_are_not_shown(house: World) -> None:
-    given = SignIn("alice", PASSWORD, "cyme_1_x", "old")
-    assert repr(given) == "SignIn(name='alice')"
