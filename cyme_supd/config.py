@@ -82,6 +82,7 @@ class Config:
     logfile: str | None = None
     server_names: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     api_rate: int = DEFAULT_API_RATE
     is_insecure: bool = False
     url_allow: tuple[str, ...] = ()
@@ -231,7 +232,7 @@ class Paths:
 def load(root: str | Path) -> Config:
     """The settings that :meth:`Config.save` left in *root*."""
     fields: dict[str, Any] = json.loads(Paths(Path(root)).config.read_text())
-    for name in ("server_names", "cors_origins", "url_allow", "url_deny"):
+    for name in ("server_names", "cors_origins", "trusted_proxies", "url_allow", "url_deny"):
         fields[name] = tuple(fields.get(name, ()))
     return Config(**fields)
 

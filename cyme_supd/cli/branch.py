@@ -35,6 +35,7 @@ from cyme_supd.domain.alerts import check_webhook
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
+from cyme_supd.domain.proxies import check_proxy
 from cyme_supd.domain.rate import parse_rate
 from cyme_supd.domain.supervisor import parse_supervisor
 from cyme_supd.domain.target import check_pattern
@@ -131,6 +132,11 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
 @click.option("--url-deny", multiple=True, help="One that may not, also if it is allowed.")
 @click.option("--server-name", multiple=True, help="A name it answers to; repeatable.")
 @click.option("--cors-origin", multiple=True, help="A site that may call it; repeatable.")
+@click.option(
+    "--trusted-proxy",
+    multiple=True,
+    help="Address or network of a proxy that is believed who asks it; repeatable.",
+)
 @click.option(
     "--api-rate",
     type=click.IntRange(0, 1_000_000),
@@ -242,6 +248,7 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "conf_dir": _absolute(options["conf_dir"]) or "",
         "server_names": tuple(options["server_name"]),
         "cors_origins": tuple(options["cors_origin"]),
+        "trusted_proxies": tuple(map(check_proxy, options["trusted_proxy"])),
         "api_rate": options["api_rate"],
         "alert_webhook": _webhook(options["alert_webhook"]),
         "alert_depth": options["alert_depth"],

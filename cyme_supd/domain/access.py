@@ -74,11 +74,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks; ``name`` is for people. With an ``app`` just that one's routes are theirs."""
+    """Who asks; ``name`` is for people. With an ``app`` just that one's routes are theirs.
+
+    Where ``forgery_token`` is not empty it has to come with each change: who they are
+    is what a browser says by itself, for whatever page.
+    """
 
     name: str
     role: Role
     app: str | None = None
+    forgery_token: str = field(default="", repr=False)
 
 
 # Secrets
@@ -152,7 +157,10 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /admin/apps/<app>/plan/ /admin/apps/<app>/orphans/
             /admin/instances/ /admin/instances/<app>/<name>/ /admin/matching/
             /admin/queues/ /admin/queues/<app>/<queue>/ /admin/branches/<id>/
-            /admin/decisions/ /admin/audit/ /admin/static/<name>
+            /admin/decisions/ /admin/audit/
+        """,
+        (Role.VIEWER, Role.VIEWER): """
+            /admin/logout
         """,
         # To queue a URL is a change, whatever the verb that it is asked with.
         (Role.OPERATOR, Role.OPERATOR): """
@@ -166,7 +174,8 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
 }
 #: Answered to anybody; the second says more to who is known.
 PING, HEALTH = "/ping/", "/health/"
-OPEN = frozenset({PING, HEALTH})
+#: The others are needed to sign in.
+OPEN = frozenset({PING, HEALTH, "/admin/login", "/admin/static/<name>"})
 #: It tells that the store is away; by who was known before.
 METRICS = "/metrics/"
 #: The route that queues one URL.

@@ -17,7 +17,9 @@ USER, TOKEN = "user", "token"
 CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
 #: What a branch does to a worker, to make it what is asked for.
 ACT = "act"
-VERBS = (CREATE, EDIT, DELETE, PURGE, ACT)
+#: Of people: who signed in to the pages, who was not let in, who signed out.
+LOGIN, REFUSE, LOGOUT = "login", "refuse", "logout"
+VERBS = (CREATE, EDIT, DELETE, PURGE, ACT, LOGIN, REFUSE, LOGOUT)
 KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN)
 
 #: For so long it is known what branches did of themselves; what people did, for good.

@@ -48,6 +48,7 @@ from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
 from cyme_supd.service.rehearsal import Stage
 from cyme_supd.service.rollouts import Progress, Rollouts
 from cyme_supd.service.roster import Roster
+from cyme_supd.service.sessions import Sessions, SignIn
 from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 
@@ -92,6 +93,8 @@ __all__ = [
     "Roster",
     "Seen",
     "Service",
+    "Sessions",
+    "SignIn",
     "Stats",
     "TaskView",
     "Tasks",
@@ -156,6 +159,7 @@ class Service:
         self.audit = context.audit
         self.claims = context.claims
         self.access = Access(context)
+        self.sessions = Sessions(context, self.access)
         self.apps = Apps(context)
         self.instances = Instances(context)
         self.queues = Queues(context)

@@ -33,6 +33,7 @@ from cyme_supd.domain.pause import moment
 from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.errors import Conflict, CymeError, Invalid, NotFound, Unauthorized
 from cyme_supd.service.context import Context
+from cyme_supd.service.known import Known
 from cyme_supd.service.passwords import Passwords, hashed
 
 #: How exactly it is known when a token was last used.
@@ -42,35 +43,6 @@ MAX_LIFE = timedelta(days=3660)
 #: Whoever may do everything: nobody is known yet, or they may read the root.
 ANYBODY = Caller("anybody", Role.ADMIN)
 LOCAL = Caller("who may read the root", Role.ADMIN)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """All who may ask, at a version of the store."""
-
-    users: Mapping[str, User]
-    tokens: Mapping[str, Token]
-    version: int = 0
-
-    @classmethod
-    def of(cls, view: View, version: int = 0) -> Known:
-        users = {user.name: user for user in view.users()}
-        return cls(users, {token.id: token for token in view.tokens()}, version)
-
-    @property
-    def is_nobody(self) -> bool:
-        return not (self.users or self.tokens)
-
-    def role_of(self, token: Token) -> Role:
-        """What it may do: no more than its user."""
-        user = self.users[token.user] if token.user is not None else None
-        return user.role if user is not None and token.role.covers(user.role) else token.role
-
-    def has_admin(self, now: datetime) -> bool:
-        tokens = (one for one in self.tokens.values() if one.app is None and not one.is_over(now))
-        return any(user.role is Role.ADMIN for user in self.users.values()) or any(
-            self.role_of(token) is Role.ADMIN for token in tokens
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,34 +69,33 @@ class Access:
 
     def is_open(self, may_be_old: bool = False) -> bool:
         """Whether nobody is known yet, so that nobody can be asked who they are."""
-        return self._known(may_be_old).is_nobody
+        return self.known(may_be_old).is_nobody
 
     def by_token(self, text: str, is_on_host: bool, may_be_old: bool = False) -> Caller:
         """Who has this token; the local one is good for those on the branch's host."""
         if is_on_host and is_local_token(text, self._here.task_key):
             return LOCAL
         id, secret = split_token(text) or ("", "")
-        known = self._known(may_be_old)
+        known = self.known(may_be_old)
         token = known.tokens.get(id)
         is_right = hmac.compare_digest(digest_of(secret), token.digest if token else digest_of(""))
         if token is None or not is_right:
             raise Unauthorized("there is no such token", "it may have been revoked")
         now = self._clock.now()
-        if token.is_over(now):
-            raise Unauthorized("the token has expired", "ask an admin for another")
+        caller = known.by_token(token, now)
         self._note_use(token, now)
-        return Caller(f"token {token.id}", known.role_of(token), token.app)
+        return caller
 
     def by_password(
         self, name: str, password: str, address: str, may_be_old: bool = False
     ) -> Caller:
         """Who has this name and password; raises ``RateLimited`` for one who guesses."""
-        user = self._known(may_be_old).users.get(name)
+        user = self.known(may_be_old).users.get(name)
         if not self._passwords.is_right(name, user, password, address) or user is None:
             raise Unauthorized("name or password is wrong", "ask an admin for another password")
         return Caller(f"user {user.name}", user.role)
 
-    def _known(self, may_be_old: bool) -> Known:
+    def known(self, may_be_old: bool = False) -> Known:
         seen = self._seen
         try:
             # Read first: what is stored after it is another version.
@@ -160,6 +131,7 @@ class Access:
     def put_user(self, name: str, given: Mapping[str, Any]) -> tuple[User, bool]:
         """Make a user, or give one another ``password`` or ``role``; whether it is new.
 
+        With another they have to sign in again.
         Raises ``Conflict`` where that would leave nobody who may do everything.
         """
         check_name("user", name)
@@ -178,6 +150,12 @@ class Access:
                 known.created_at if known else now,
             )
             tx.save_user(user)
+            if known is not None and (known.password_hash, known.role) != (
+                user.password_hash,
+                user.role,
+            ):
+                theirs = [each.id for each in tx.sessions() if each.user == name]
+                tx.remove_sessions(theirs)
             self._check_left(before, tx, now)
         return user, known is None
 

@@ -1,13 +1,15 @@
-"""Users and tokens, as rows."""
+"""Users, their tokens and sessions, as rows."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select, update
 
 from cyme_supd.domain.access import Role, Token, User
+from cyme_supd.domain.sessions import Session
 from cyme_supd.errors import NotFound
 from cyme_supd.store import models as m
 from cyme_supd.store.engine import connected
@@ -53,6 +55,27 @@ def token_used(connection: Connection, id: str, at: datetime) -> None:
     connection.execute(update(m.tokens).where(m.tokens.c.id == id).values(last_used_at=at))
 
 
+def sessions(connection: Connection) -> list[Session]:
+    rows = connection.execute(select(m.sessions).order_by(m.sessions.c.id))
+    return [Session(**row._asdict()) for row in rows]
+
+
+def add_session(connection: Connection, session: Session) -> None:
+    if session.user is not None and not _has_user(connection, session.user):
+        raise no_user(session.user)
+    if session.token is not None and not _has_token(connection, session.token):
+        raise no_token(session.token)
+    connection.execute(insert(m.sessions).values(**asdict(session)))
+
+
+def remove_sessions(connection: Connection, ids: Collection[str]) -> None:
+    connection.execute(delete(m.sessions).where(m.sessions.c.id.in_(ids)))
+
+
+def session_used(connection: Connection, id: str, at: datetime) -> None:
+    connection.execute(update(m.sessions).where(m.sessions.c.id == id).values(last_used_at=at))
+
+
 def is_anybody(engine: Engine) -> bool:
     """Whether there is a user or a token, in a database of whatever schema."""
     with connected(engine) as connection:
@@ -71,3 +94,7 @@ def no_token(id: str) -> NotFound:
 
 def _has_user(connection: Connection, name: str) -> bool:
     return connection.scalar(select(m.users.c.name).where(m.users.c.name == name)) is not None
+
+
+def _has_token(connection: Connection, id: str) -> bool:
+    return connection.scalar(select(m.tokens.c.id).where(m.tokens.c.id == id)) is not None

@@ -320,6 +320,18 @@ tokens = Table(
     Column("last_used_at", Instant),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    # The sha256 of its secret, which is nowhere.
+    Column("id", String(64), primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), index=True),
+    Column("token", ForeignKey("tokens.id", ondelete="CASCADE"), index=True),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
 #: A row for all who write to a server, and some for those who record: see servers.py.
 turn = Table(
     "turn",

@@ -18,6 +18,7 @@ from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.merging import Merged, merge
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.sessions import Session
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
@@ -149,6 +150,9 @@ class SqlView:
     def tokens(self) -> list[Token]:
         return access.tokens(self._connection)
 
+    def sessions(self) -> list[Session]:
+        return access.sessions(self._connection)
+
     def catalogue_index(self) -> dict[str, Version]:
         return catalogue.index(self._connection)
 
@@ -269,6 +273,15 @@ class SqlTransaction(SqlView):
 
     def token_used(self, id: str, at: datetime) -> None:
         access.token_used(self._connection, id, at)
+
+    def add_session(self, session: Session) -> None:
+        access.add_session(self._connection, session)
+
+    def remove_sessions(self, ids: Collection[str]) -> None:
+        access.remove_sessions(self._connection, ids)
+
+    def session_used(self, id: str, at: datetime) -> None:
+        access.session_used(self._connection, id, at)
 
     def merge(self, entries: Iterable[Entry]) -> Merged:
         return merge(SqlCopy(self._connection, self._edits), entries, self._edits.now())

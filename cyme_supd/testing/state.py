@@ -10,6 +10,7 @@ from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.sessions import Session
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
@@ -34,6 +35,7 @@ class State:
     audit: list[Event] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(
@@ -54,4 +56,5 @@ class State:
             self.audit,
             dict(self.users),
             dict(self.tokens),
+            dict(self.sessions),
         )

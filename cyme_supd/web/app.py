@@ -34,7 +34,9 @@ from cyme_supd.web import (
     tasks,
 )
 from cyme_supd.web.admin import blueprint as admin
+from cyme_supd.web.admin import signing
 from cyme_supd.web.limiting import Limiting
+from cyme_supd.web.proxies import Proxies
 from cyme_supd.web.queueing import Queueing
 from cyme_supd.web.routing import Router
 from cyme_supd.web.settings import Settings
@@ -52,18 +54,20 @@ def create_app(settings: Settings, service: Service) -> Flask:
     counting.install(app)
     # The first to look at a request is the last to touch its answer.
     journal.install(app, settings)
-    guards = guard.Guard(settings, service.access)
+    guards = guard.Guard(settings, service.access, service.sessions)
     guard.install(app, guards)
     errors.install(app)
     for noun in _nouns(service):
         app.register_blueprint(noun)
     app.register_blueprint(admin.blueprint(service.clock))
+    app.register_blueprint(signing.blueprint(guards, service.sessions))
     rehearsals.install(app, service, _nouns)
     scopes.install(app, service.fleet)
     wsgi: WSGIApplication = Queueing(app.wsgi_app, guards, service, settings.branch)
     if settings.api_rate:
         wsgi = Limiting(wsgi, guards, settings)
     wsgi = counting.Counting(paths.with_whole_segments(wsgi), service.metrics)
+    wsgi = Proxies(wsgi, settings.trusted_proxies)
     app.wsgi_app = wsgi  # type: ignore[method-assign]
     return app
 

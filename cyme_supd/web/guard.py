@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
-from cyme_supd.domain.access import HEALTH, METRICS, OPEN, SAFE_METHODS, Caller, Role, check, needed
+from cyme_supd.domain.access import HEALTH, METRICS, OPEN, Caller, Role, check, needed
 from cyme_supd.domain.audit import Actor
-from cyme_supd.errors import Forbidden, Unavailable
-from cyme_supd.service import Access, acting
+from cyme_supd.domain.sessions import is_forgery_token
+from cyme_supd.errors import Forbidden, Unauthorized, Unavailable
+from cyme_supd.service import Access, Sessions, acting
 from cyme_supd.service.access import ANYBODY
 from cyme_supd.web import credentials
-from cyme_supd.web.paths import ACTOR, FORWARDED, TARGET
+from cyme_supd.web.cookies import is_change
+from cyme_supd.web.paths import ACTOR, FORWARDED, TARGET, VIA
+from cyme_supd.web.peers import LOOPBACK, host_and_port, is_own_address
 from cyme_supd.web.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
 _LONGEST_ADDRESS, _LONGEST_AGENT = 64, 128
 _OWN_SITES = frozenset({"same-origin", "none"})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 #: Headers that are meant for a queued URL's server.
 _FORWARDED = re.compile(r"\bx-forward-[a-z0-9-]+", re.ASCII | re.IGNORECASE)
@@ -39,11 +41,13 @@ _HEADERS = [
 class Guard:
     """Who may call the server that *settings* describe; of a request it sees the environment."""
 
-    def __init__(self, settings: Settings, access: Access) -> None:
+    def __init__(self, settings: Settings, access: Access, sessions: Sessions) -> None:
         self._access = access
+        self._sessions = sessions
         self._is_exposed = settings.is_exposed
+        self._is_insecure = settings.is_insecure
         names = {settings.host.lower(), *(name.lower() for name in settings.server_names)}
-        self._names = (_LOOPBACK | names) - _WILDCARDS
+        self._names = (LOOPBACK | names) - _WILDCARDS
         self._is_wildcard = settings.host in _WILDCARDS
         self._origins = frozenset(settings.cors_origins)
 
@@ -53,11 +57,10 @@ class Guard:
             # Another branch has let it in.
             return
         self._check_host(environ)
-        # To queue a URL is a change, whatever the verb that it is asked with.
-        is_url = TARGET in environ
-        if (is_url or environ["REQUEST_METHOD"] not in SAFE_METHODS) and not self.welcome(environ):
+        if is_change(environ) and not self.welcome(environ):
             origin = environ.get("HTTP_ORIGIN")
-            _check_site(environ, _referring(environ) if is_url and origin is None else origin)
+            is_url = TARGET in environ
+            check_site(environ, _referring(environ) if is_url and origin is None else origin)
 
     def caller(self, environ: WSGIEnvironment, may_be_old: bool = False) -> Caller:
         """Who asks; raises ``Unauthorized`` for one who is not known.
@@ -66,10 +69,22 @@ class Guard:
         """
         if FORWARDED in environ:
             return Caller("another branch", Role(environ[FORWARDED]))
-        # With nobody known, whoever reaches a loopback address is the admin.
-        if self._is_open(may_be_old):
+        if self.is_open(environ, may_be_old):
             return ANYBODY
-        return credentials.caller(environ, self._access, may_be_old)
+        return credentials.caller(environ, self._access, self._sessions, may_be_old)
+
+    def check_forgery(self, environ: WSGIEnvironment, caller: Caller, sent: str = "") -> None:
+        """Raise ``Forbidden`` for a change that not our own page has the browser send.
+
+        *sent* is what a form says, where no script can add a header.
+        """
+        if not caller.forgery_token or not is_change(environ):
+            return
+        if not is_forgery_token(environ.get("HTTP_X_CSRF_TOKEN") or sent, caller.forgery_token):
+            raise Forbidden(
+                "a change by who signed in has to come with the page's token",
+                "reload the page; programs send a token or HTTP Basic, and no cookie",
+            )
 
     def glance(self, environ: WSGIEnvironment) -> Caller | None:
         """Who asks for what is answered to anybody; ``None`` for one who does not say.
@@ -78,12 +93,30 @@ class Guard:
         """
         with suppress(Unavailable):
             is_named = FORWARDED in environ or credentials.are_given(environ)
-            if is_named or self._is_open(may_be_old=True):
-                return self.caller(environ, may_be_old=True)
+            if is_named or self.is_open(environ, may_be_old=True):
+                return self._glanced(environ)
         return None
 
-    def _is_open(self, may_be_old: bool) -> bool:
-        return not self._is_exposed and self._access.is_open(may_be_old)
+    def _glanced(self, environ: WSGIEnvironment) -> Caller | None:
+        try:
+            return self.caller(environ, may_be_old=True)
+        except Unauthorized:
+            # A cookie is sent by a browser, whether or not it means to say who asks.
+            if "HTTP_AUTHORIZATION" in environ:
+                raise
+            return None
+
+    def is_open(self, environ: WSGIEnvironment, may_be_old: bool = False) -> bool:
+        """With nobody known, whoever reaches a loopback address is the admin.
+
+        Not so who reaches a proxy: that may be anybody.
+        """
+        is_reached = self._is_exposed or (VIA in environ and not self._is_insecure)
+        return not is_reached and self._access.is_open(may_be_old)
+
+    def is_nobody(self) -> bool:
+        """Whether there is nobody who could say who they are."""
+        return self._access.is_open()
 
     def welcome(self, environ: WSGIEnvironment) -> str | None:
         """The site that asks, if it is one that may."""
@@ -96,8 +129,8 @@ class Guard:
         return [*_HEADERS, ("Access-Control-Allow-Origin", origin)] if origin else _HEADERS
 
     def _check_host(self, environ: WSGIEnvironment) -> None:
-        host = host_name(environ.get("HTTP_HOST", ""))
-        if host in self._names or (self._is_wildcard and credentials.is_own_address(environ, host)):
+        host, _ = host_and_port(environ.get("HTTP_HOST", ""))
+        if host in self._names or (self._is_wildcard and is_own_address(environ, host)):
             return
         raise Forbidden(
             "this server is not known by the name in Host", "start it with --server-name NAME"
@@ -139,6 +172,9 @@ def install(app: Flask, guard: Guard) -> None:
     def protect(response: Response) -> Response:
         for name, value in guard.headers(request.environ):
             response.headers.setdefault(name, value)
+        if response.status_code == 401 and _is_of_a_page(request.environ):
+            # There a browser's own question for a password would be one too many.
+            response.headers.pop("WWW-Authenticate", None)
         return response
 
 
@@ -151,11 +187,27 @@ def _admit(guard: Guard) -> None:
             g.role = caller.role
         return
     caller = guard.caller(request.environ, may_be_old=route == METRICS)
+    guard.check_forgery(request.environ, caller, _sent_by_form())
     g.role = caller.role
+    g.caller = caller
     g.acting = acting.begin(actor_of(request.environ, caller))
     if route is not None:
         app = (request.view_args or {}).get("app")
         check(caller, _needed(request.method, route), app)
+
+
+def _sent_by_form() -> str:
+    """Of a page's own form; the interface's have no such parameter."""
+    is_form = request.method == "POST" and request.path.startswith("/admin/")
+    return request.form.get("csrf_token", "") if is_form else ""
+
+
+def _is_of_a_page(environ: WSGIEnvironment) -> bool:
+    return (
+        "HTTP_X_CSRF_TOKEN" in environ
+        or "cyme" in environ.get("HTTP_COOKIE", "")
+        or (request.path.startswith("/admin/") and "text/html" in request.accept_mimetypes.values())
+    )
 
 
 def _needed(method: str, route: str) -> Role:
@@ -165,18 +217,8 @@ def _needed(method: str, route: str) -> Role:
         return Role.ADMIN
 
 
-def host_name(host: str) -> str:
-    """The name in a ``Host`` header, without port and brackets; empty for nonsense."""
-    try:
-        parts = urlsplit(f"//{host}")
-        name, _ = parts.hostname, parts.port
-    except ValueError:
-        return ""
-    is_plain = parts.netloc == host and "@" not in host
-    return (name or "").rstrip(".") if is_plain else ""
-
-
-def _check_site(environ: WSGIEnvironment, origin: str | None) -> None:
+def check_site(environ: WSGIEnvironment, origin: str | None) -> None:
+    """Raise ``Forbidden`` for what a page of another site, at *origin*, has a browser ask."""
     site = environ.get("HTTP_SEC_FETCH_SITE")
     is_foreign = site is not None and site not in _OWN_SITES
     if not is_foreign and origin is not None:

@@ -48,7 +48,7 @@ class Event(TypedDict):
     address: str
     agent: str
     branch: str
-    verb: Literal["create", "edit", "delete", "purge", "act"]
+    verb: Literal["create", "edit", "delete", "purge", "act", "login", "refuse", "logout"]
     kind: Literal["app", "queue", "instance", "branch", "user", "token"]
     app: str
     name: str

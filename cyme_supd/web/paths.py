@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FORWARDED = "cyme.forwarded"
 #: Whose a request is, where another branch has passed it on.
 ACTOR = "cyme.actor"
+#: In the environment of a request that has come through a proxy.
+VIA = "cyme.via"
 #: In the environment of a request to queue a URL: that URL, as it was sent.
 TARGET = "cyme.target"
 

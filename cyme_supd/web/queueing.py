@@ -52,6 +52,7 @@ class Queueing:
         try:
             self._guard.check(environ)
             caller = self._guard.caller(environ)
+            self._guard.check_forgery(environ, caller)
             return self._queue(environ, caller)
         except CymeError as exc:
             error = exc

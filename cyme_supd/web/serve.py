@@ -71,6 +71,8 @@ class _Logger(Logger):  # type: ignore[misc]
 def _gunicorn_settings(settings: Settings) -> dict[str, Any]:
     return {
         "bind": settings.bind,
+        # Whom to believe is said by --trusted-proxy alone; this one trusts all of loopback.
+        "forwarded_allow_ips": "",
         "worker_class": Worker,
         "workers": settings.processes,
         "threads": settings.threads,

@@ -14,7 +14,9 @@ class Settings:
 
     ``processes`` times ``threads`` requests are served at a time. ``api_rate``
     is how many one client may make a second; 0 is any number. One that
-    ``is_exposed`` can be reached from other hosts: nobody unknown is let in.
+    ``is_exposed`` can be reached from other hosts: nobody unknown is let in. One that
+    ``is_insecure`` lets in everybody as long as nobody is known, wherever they are.
+    ``trusted_proxies`` are addresses and networks of proxies that are believed.
     """
 
     branch: str
@@ -26,6 +28,8 @@ class Settings:
     threads: int = 32
     api_rate: int = 0
     is_exposed: bool = False
+    is_insecure: bool = False
+    trusted_proxies: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -37,6 +41,8 @@ class Settings:
             cors_origins=config.cors_origins,
             api_rate=config.api_rate,
             is_exposed=config.is_exposed,
+            is_insecure=config.is_insecure,
+            trusted_proxies=config.trusted_proxies,
         )
 
     @property

@@ -133,9 +133,9 @@ ROUTES = {
         "Who changed what, when and from where, and what it was before, the newest first: "
         "``data`` with ``events``, each ``at`` ``actor`` ``address`` ``agent`` ``branch`` ``verb`` "
         "(``create`` ``edit`` ``delete`` ``purge``, or ``act``: what a branch did to a worker, and "
-        "why) ``kind`` ``app`` ``name`` ``before`` ``after``, without secrets. ``limit`` of them "
-        "(100), of which ``q`` is a text anywhere in them; ``before`` the ``at`` of the last for "
-        "those before."
+        "why; ``login`` ``refuse`` ``logout`` of those who sign in to the pages) ``kind`` ``app`` "
+        "``name`` ``before`` ``after``, without secrets. ``limit`` of them (100), of which ``q`` "
+        "is a text anywhere in them; ``before`` the ``at`` of the last for those before."
     ),
     "GET /<app>/orphans/": (
         "What belongs to it and to nobody who does anything about it: ``queues`` in which "
@@ -246,7 +246,10 @@ PARAMETERS = {
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "What a user is called; of the audit, only what is about the thing of that name.",
     "q": "Only what has that text in it.",
-    "verb": "Only what is of ``create``, ``edit``, ``delete``, ``purge`` or ``act``.",
+    "verb": (
+        "Only what is of ``create``, ``edit``, ``delete``, ``purge``, ``act``, ``login``, "
+        "``refuse`` or ``logout``."
+    ),
     "since": "Only what was not before that time.",
     "label": "What it is for, in a few words.",
     "max": "The most processes, 1 to 1000.",
@@ -315,7 +318,9 @@ RULES = """\
 - A ``DELETE`` answers ``{"ok": "ok"}``; of what is not there it is ``404``.
 - Passwords, and what else is secret, read ``********``. Sent back, they are refused.
 - As soon as there is a user or a token, every route but ``/ping/`` and the bare ``/health/`` needs
-  ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic. Without is ``401``; what
+  ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic; a browser that signed in to
+  the pages has a cookie, and sends the page's token with each change as ``X-CSRF-Token`` (else
+  ``403``). Without is ``401``; what
   needs another role is ``403``, and names it. A ``viewer`` reads; an ``operator`` changes
   instances, queues, consumers and pauses, and queues URLs; an ``admin`` changes applications, users
   and tokens, drains branches, and sees ``secrets``. Too many wrong passwords are ``429``.

@@ -127,6 +127,7 @@ def test_defaults(run: Run) -> None:
         "conf_dir": "",
         "server_names": (),
         "cors_origins": (),
+        "trusted_proxies": (),
         "api_rate": 2000,
         "alert_webhook": "",
         "alert_depth": 10_000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cyme_supd.web.credentials import is_on_host
+from cyme_supd.web.peers import is_on_host
 
 
 class Connection:

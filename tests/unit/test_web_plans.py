@@ -61,7 +61,8 @@ def changes(app: Flask) -> list[tuple[str, str]]:
     found = []
     for rule in app.url_map.iter_rules():
         methods = sorted((rule.methods or set()) & CHANGING)
-        if app.view_functions[rule.endpoint].__name__ not in OTHERS:
+        is_page = rule.rule.startswith("/admin/")
+        if not is_page and app.view_functions[rule.endpoint].__name__ not in OTHERS:
             found += [(method, rule.rule) for method in methods]
     return found
 

@@ -247,7 +247,7 @@ def test_forwarded_headers(house: World, client: FlaskClient) -> None:
         "X-Forward-Authorization": "Bearer x",
         "x-forward-x-request-id": "\xe9",
         "X-Forward-X-Forward-A": "b",
-        "X-Forwarded-For": "10.0.0.1",
+        "X-Forwarded": "10.0.0.1",
         "Authorization": "Basic ours",
         "Cookie": "ours",
         "Accept": "ours",

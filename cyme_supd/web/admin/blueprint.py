@@ -11,14 +11,18 @@ from werkzeug.wrappers import Response as AnyResponse
 from cyme_supd.clock import Clock
 from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.resources import templates
-from cyme_supd.web.admin import apps, branches, events, fleet, instances, queues, users
-from cyme_supd.web.admin.rendering import render
-from cyme_supd.web.errors import headers_of
-
-_CONTENT_SECURITY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+from cyme_supd.web.admin import (
+    apps,
+    branches,
+    events,
+    fleet,
+    instances,
+    queues,
+    rendering,
+    users,
 )
+from cyme_supd.web.admin.signing import failed, wants_page
+
 Page = Callable[..., str]
 
 
@@ -44,36 +48,23 @@ def blueprint(clock: Clock) -> Blueprint:
     noun.add_url_rule("/matching/", "matching", instances.matching, methods=["GET"])
     noun.add_url_rule("/static/<name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
-    noun.register_error_handler(CymeError, _failed)
+    noun.register_error_handler(CymeError, failed)
     return noun
 
 
 def _send_people_here() -> AnyResponse | None:
     if request.path == "/" and request.method == "GET":
-        kinds = request.accept_mimetypes
-        # curl and other programs take anything; a browser says that it wants a page.
-        if "text/html" in kinds.values() and kinds["text/html"] >= kinds["application/json"]:
-            return redirect("admin/", 303)
+        return redirect("admin/", 303) if wants_page() else None
     return None
 
 
 def _page(page: Page, clock: Clock) -> Callable[..., Response]:
     def show(**path: str) -> Response:
         g.now = clock.now()
-        made = Response(page(**path), content_type="text/html; charset=utf-8")
-        made.headers["Content-Security-Policy"] = _CONTENT_SECURITY
-        return made
+        return rendering.page(page(**path))
 
     show.__name__ = page.__name__
     return show
-
-
-def _failed(error: CymeError) -> Response:
-    """For people, too: it may come before anybody knows who they are."""
-    made = Response(render("failed", (), error=error), error.http, mimetype="text/html")
-    made.headers["Content-Security-Policy"] = _CONTENT_SECURITY
-    made.headers.extend(headers_of(error))
-    return made
 
 
 def static(name: str) -> Response:

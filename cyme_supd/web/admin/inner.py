@@ -16,7 +16,7 @@ from flask import Flask, Response, current_app, request
 from cyme_supd.errors import NotFound
 from cyme_supd.service import Question
 from cyme_supd.web.forwarding import UNKNOWN, environ_of
-from cyme_supd.web.paths import with_whole_segments
+from cyme_supd.web.paths import VIA, with_whole_segments
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -26,11 +26,13 @@ _KEPT = (
     "HTTP_HOST",
     "HTTP_AUTHORIZATION",
     "HTTP_COOKIE",
+    "HTTP_SEC_FETCH_MODE",
     "REMOTE_ADDR",
     "SERVER_NAME",
     "SERVER_PORT",
     "gunicorn.socket",
     "wsgi.url_scheme",
+    VIA,
 )
 
 

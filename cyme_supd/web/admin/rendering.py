@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import current_app, g, request
+from flask import Response, current_app, g, request
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from werkzeug.exceptions import HTTPException
 
@@ -19,6 +19,7 @@ from cyme_supd import __version__
 from cyme_supd.domain.access import Role, needed
 from cyme_supd.domain.attention import LEVELS
 from cyme_supd.resources import templates
+from cyme_supd.service.access import ANYBODY
 from cyme_supd.web.admin.inner import Answer
 
 #: The pages that the others lead from, in the order that they are shown: path and words.
@@ -33,6 +34,19 @@ MENU = (
 )
 #: Rows on a page; the whole of a large fleet is no page.
 ROWS = 100
+
+_CONTENT_SECURITY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def page(text: str, status: int = 200) -> Response:
+    made = Response(text, status, content_type="text/html; charset=utf-8")
+    made.headers["Content-Security-Policy"] = _CONTENT_SECURITY
+    # With less a browser does not say that a form of ours is ours.
+    made.headers["Referrer-Policy"] = "same-origin"
+    return made
 
 
 def render(page: str, answers: Sequence[Answer], **values: Any) -> str:
@@ -50,6 +64,8 @@ def render(page: str, answers: Sequence[Answer], **values: Any) -> str:
             origin=request.host_url.rstrip("/"),
             menu=[(path, words) for path, words in MENU if _may("GET", f"/admin/{path}")],
             here=request.path.removeprefix("/admin/"),
+            caller=g.get("caller"),
+            is_anybody=g.get("caller") is ANYBODY,
             **values,
         )
     )

@@ -35,6 +35,8 @@ async function look() {
     if (!isBusy()) {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.ok) place(await answer.text());
+      // Not signed in any more: the page itself is sent where that is done.
+      if (answer.status === 401) location.reload();
       live.textContent = answer.ok ? "live" : `not live: ${answer.status}`;
       live.className = answer.ok ? "well" : "ill";
       pause = answer.ok ? EVERY_MS : Math.min(2 * pause, SLOWEST_MS);

@@ -9,6 +9,7 @@ import pytest
 
 from cyme_supd.domain.access import Role, Token, User, digest_of
 from cyme_supd.domain.ports import Store
+from cyme_supd.domain.sessions import Session
 from cyme_supd.errors import NotFound
 from tests.contract.store.values import AT
 
@@ -73,3 +74,48 @@ def test_who_looks_learns_of_a_change_by_the_version(store: Store) -> None:
     with store.writing() as tx:
         tx.remove_user("alice")
     assert store.version() != before
+
+
+SESSION = Session(digest_of("a"), "alice", None, AT, AT, AT + timedelta(hours=12))
+
+
+def test_sessions_are_kept_used_and_gone(store: Store) -> None:
+    other = replace(SESSION, id=digest_of("b"), user=None, token=TOKEN.id)
+    with store.writing() as tx:
+        tx.save_user(ALICE)
+        tx.add_token(TOKEN)
+        tx.add_session(SESSION)
+        tx.add_session(other)
+        tx.session_used(other.id, AT + timedelta(seconds=1))
+        tx.session_used("none", AT)
+    used = replace(other, last_used_at=AT + timedelta(seconds=1))
+    with store.reading() as view:
+        assert view.sessions() == sorted([SESSION, used], key=lambda each: each.id)
+    with store.writing() as tx:
+        tx.remove_sessions([SESSION.id, "none"])
+        tx.remove_sessions([])
+        assert tx.sessions() == [used]
+
+
+def test_sessions_go_with_whose_they_are(store: Store) -> None:
+    for of in (SESSION, replace(SESSION, user=None, token=TOKEN.id)):
+        with store.writing() as tx, pytest.raises(NotFound):
+            tx.add_session(of)
+    with store.writing() as tx:
+        tx.save_user(ALICE)
+        tx.save_user(BOB)
+        tx.add_token(replace(TOKEN, user="alice"))
+        tx.add_token(replace(TOKEN, id="bb"))
+        tx.add_session(SESSION)
+        for id, user, token in (("b", None, TOKEN.id), ("c", None, "bb"), ("d", "Bob", None)):
+            tx.add_session(replace(SESSION, id=digest_of(id), user=user, token=token))
+    with store.writing() as tx:
+        tx.remove_user("alice")
+        assert {each.id for each in tx.sessions()} == {digest_of("c"), digest_of("d")}
+        tx.remove_token("bb")
+        assert [each.user for each in tx.sessions()] == ["Bob"]
+    # Another of that name is somebody else.
+    with store.writing() as tx:
+        tx.save_user(ALICE)
+    with store.reading() as view:
+        assert [each.user for each in view.sessions()] == ["Bob"]
