@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from cyme_supd.domain import pause
 from cyme_supd.domain.attention import Attention, attention
@@ -11,7 +12,6 @@ from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Status
 from cyme_supd.service.context import Context
-from cyme_supd.service.looking import branch_or_none
 from cyme_supd.service.observed import shown
 
 
@@ -41,26 +41,20 @@ class Overviews:
         """Of this branch alone; with one store for all, of all."""
         now = self._context.clock.now()
         with self._context.store.reading() as view:
-            apps = [pause.shown(view.app(name), now) for name in view.app_names()]
-            queues = [
-                pause.shown(view.queue(app.name, name), now)
-                for app in apps
-                for name in view.queue_names(app.name)
-            ]
-            seen = [each for id in self._branches(view) for each in self._seen(view, id)]
-        return Overview(apps, queues, sorted(seen, key=lambda each: each.instance.name))
+            apps = [pause.shown(each, now) for each in view.apps()]
+            queues = [pause.shown(each, now) for each in view.queues()]
+            return Overview(apps, queues, self._seen(view, now))
 
-    def _branches(self, view: View) -> list[str]:
+    def _seen(self, view: View, now: datetime) -> list[Seen]:
+        """So many queries, however many instances and branches there are."""
         here = self._context.here
-        return view.branch_ids() if here.is_shared else [here.id]
-
-    def _seen(self, view: View, id: str) -> list[Seen]:
-        now = self._context.clock.now()
-        branch, statuses = branch_or_none(view, id), view.statuses(id)
+        wanted = None if here.is_shared else here.id
+        branches = {each.id: each for each in view.branches()}
+        statuses = view.statuses(wanted)
         found = []
-        for worker in view.workers(id):
-            instance = pause.shown(worker.instance, now)
-            status = shown(statuses.get(worker.name), branch, now)
+        for each in view.instances(branch=wanted):
+            instance = pause.shown(each, now)
+            status = shown(statuses.get(each.name), branches.get(each.branch), now)
             if not instance.is_deleting:
                 found.append(Seen(instance, status, attention(instance.is_enabled, status)))
         return found
