@@ -17,7 +17,7 @@ from cyme_supd.web.forwarding import UNKNOWN
 from cyme_supd.web.operations import Operation, operations
 from cyme_supd.web.schemas import Page, Waiting
 from cyme_supd.web.shapes import Schema, Shapes, plain, statuses
-from cyme_supd.web.statuses import ANSWERS, BODIES, HTML, TEXT
+from cyme_supd.web.statuses import ANSWERS, BODIES, EVENTS, HTML, TEXT
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -205,8 +205,11 @@ def _responses(each: Operation, shapes: Shapes) -> dict[str, Any]:
 
 
 def _answer(each: Operation, shapes: Shapes, status: int, kind: Any) -> dict[str, Any]:
-    if kind in (TEXT, HTML):
-        content: Schema = {kind: {"schema": {"type": "string"}}}
+    if kind == EVENTS:
+        # The words of this version have none for what comes bit by bit.
+        content: Schema = {kind: {}}
+    elif kind in (TEXT, HTML):
+        content = {kind: {"schema": {"type": "string"}}}
     else:
         schema = shapes.answer(each, status)
         if status == 503:

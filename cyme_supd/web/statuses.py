@@ -12,6 +12,7 @@ from cyme_supd.web import ledgers
 #: In the place of a shape: an answer that is no JSON.
 TEXT = "text/plain"
 HTML = "text/html"
+EVENTS = "text/event-stream"
 #: Whichever version of its text Prometheus asks for.
 METRICS = TEXT
 
@@ -77,6 +78,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "GET /health/": {200: f.Health, 503: f.Health},
     "GET /metrics/": {200: METRICS},
     "GET /api/overview/": {200: ledgers.Overview},
+    "GET /api/events/": {200: EVENTS},
     "GET /api/audit/": {200: ledgers.Audit},
     "GET /api/users/": {200: NAMES},
     "GET /api/users/<name>/": {200: ledgers.User},

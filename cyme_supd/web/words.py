@@ -18,6 +18,7 @@ NOUNS = {
     "tasks": "URLs as tasks",
     "branches": "Branches",
     "overview": "All at a glance",
+    "events": "Changes as they come",
     "audit": "Audit",
     "access": "Users and tokens",
     "meta": "Health",
@@ -128,6 +129,12 @@ ROUTES = {
         "``data`` with the ``apps`` and ``queues`` of the fleet, and its ``instances``, each with "
         "its ``level``, ``ill`` ``unknown`` ``changing`` ``held`` ``well`` or ``off``, in that "
         "order, and the ``condition`` that tells of it."
+    ),
+    "GET /api/events/": (
+        "Server-sent events: a ``change`` whenever something is no longer what it was, with its "
+        "``kind`` (``app`` ``queue`` ``instance`` ``branch``; or ``all``: it may be anything), "
+        "``app`` and ``name``. How it is now is for whoever wants it to ask. Ends after a minute; "
+        "with ``Last-Event-ID`` nothing is missed. Where too many listen already it is ``503``."
     ),
     "GET /api/audit/": (
         "Who changed what, when and from where, and what it was before, the newest first: "
