@@ -25,6 +25,7 @@ from cyme_supd.domain.orphans import Inventory, Stray, Waiting
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
+from cyme_supd.domain.tail import Piece, Place
 from cyme_supd.domain.task import Task, UrlRequest
 
 
@@ -388,6 +389,13 @@ class Backlogs(Protocol):
 class Logs(Protocol):
     def tail(self, name: str, size: int) -> bytes:
         """The last *size* bytes of a worker's log; empty where there is none."""
+
+    def read(self, name: str, place: Place | None, size: int) -> Piece:
+        """What comes after *place*, or the end of the log where that is ``None``.
+
+        At most the last *size* bytes of it. Of a file that is another by now, or
+        was cut off before *place*, it is all that is in it.
+        """
 
 
 class Strays(Protocol):

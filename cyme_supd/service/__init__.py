@@ -48,6 +48,7 @@ from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
 from cyme_supd.service.rehearsal import Stage
 from cyme_supd.service.rollouts import Progress, Rollouts
 from cyme_supd.service.roster import Roster
+from cyme_supd.service.tails import Said, Tail, Tails
 from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
 from cyme_supd.service.watching import Watching
@@ -91,9 +92,12 @@ __all__ = [
     "Reply",
     "Rollouts",
     "Roster",
+    "Said",
     "Seen",
     "Service",
     "Stats",
+    "Tail",
+    "Tails",
     "TaskView",
     "Tasks",
     "ThisBranch",
@@ -169,6 +173,7 @@ class Service:
         self.orphans = Orphans(context)
         self.overviews = Overviews(context)
         self.watching = Watching(context)
+        self.tails = Tails(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)

@@ -13,6 +13,9 @@ from cyme_supd.web import ledgers
 TEXT = "text/plain"
 HTML = "text/html"
 EVENTS = "text/event-stream"
+#: One of two, by what is asked.
+FOLLOWED = f"{TEXT} {EVENTS}"
+TEXTS = (TEXT, HTML, EVENTS, FOLLOWED)
 #: Whichever version of its text Prometheus asks for.
 METRICS = TEXT
 
@@ -38,7 +41,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "POST /<app>/instances/<name>/disable/": _DONE,
     "POST /<app>/instances/<name>/restart/": _DONE,
     "GET /<app>/instances/<name>/stats/": {200: a.WorkerStats},
-    "GET /<app>/instances/<name>/log/": {200: TEXT},
+    "GET /<app>/instances/<name>/log/": {200: FOLLOWED},
     "GET /<app>/instances/<name>/autoscale/": {200: a.Autoscale},
     "POST /<app>/instances/<name>/autoscale/": {
         200: a.Autoscale,
