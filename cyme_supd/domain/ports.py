@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from cyme_supd.domain.accounts import Accounts, AccountsEdit
 from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version
-from cyme_supd.domain.changes import Trace
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.launch import Launch
@@ -27,15 +26,13 @@ from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
 from cyme_supd.domain.tail import Piece, Place
 from cyme_supd.domain.task import Task, UrlRequest
+from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Protocol):
+class View(Accounts, Whole, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
-        """Those not being deleted, in the order of their names."""
-
-    def apps(self) -> list[App]:
         """Those not being deleted, in the order of their names."""
 
     def app(self, name: str) -> App:
@@ -43,18 +40,12 @@ class View(Accounts, Protocol):
 
     def queue_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]: ...
     def queue(self, app: str, name: str) -> Queue: ...
-    def queues(self) -> list[Queue]:
-        """Of all apps not being deleted, in the order of apps and names."""
 
     def instance_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]:
         """Those not being deleted, in the order of their names."""
 
     def instance(self, name: str) -> Instance:
         """Also one that is being deleted: its name is taken until it is gone."""
-
-    def instances(self, app: str | None = None, branch: str | None = None) -> list[Instance]:
-        """All, or those of the app, or of the branch, in the order of their names; those
-        being deleted too."""
 
     def born(self, branch: str) -> dict[str, datetime]:
         """When each instance of the branch was created, those being deleted too, by name."""
@@ -75,14 +66,7 @@ class View(Accounts, Protocol):
         """Names whose generation is ahead of the status stored for them."""
 
     def status(self, name: str) -> Status | None: ...
-    def statuses(self, branch: str | None = None) -> dict[str, Status]:
-        """Of the branch, or of all, by name."""
-
-    def traces(self, branch: str | None = None) -> dict[str, Trace]:
-        """Of those statuses, by name; cheaper, to be compared with earlier ones."""
-
     def branch(self, id: str) -> Branch: ...
-    def branches(self) -> list[Branch]: ...
     def branch_ids(self) -> list[str]: ...
 
     def is_draining(self, id: str) -> bool:

@@ -14,7 +14,6 @@ from cyme_supd.clock import Clock, SystemClock
 from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version, app_key, queue_key
-from cyme_supd.domain.changes import Trace
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.merging import Merged, merge
 from cyme_supd.domain.moving import Moving
@@ -50,9 +49,10 @@ from cyme_supd.store.engine import (
 )
 from cyme_supd.store.kinds import LANE, LANES
 from cyme_supd.store.owncopy import SqlCopy
+from cyme_supd.store.whole import SqlWhole
 
 
-class SqlView:
+class SqlView(SqlWhole):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -70,9 +70,6 @@ class SqlView:
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
         return apps.names(self._connection, after, limit)
 
-    def apps(self) -> list[App]:
-        return apps.everyone(self._connection)
-
     def app(self, name: str) -> App:
         return apps.get(self._connection, name)
 
@@ -82,17 +79,11 @@ class SqlView:
     def queue(self, app: str, name: str) -> Queue:
         return queues.get(self._connection, app, name)
 
-    def queues(self) -> list[Queue]:
-        return queues.everyone(self._connection)
-
     def instance_names(self, app: str, after: str = "", limit: int | None = None) -> list[str]:
         return instances.names(self._connection, app, after, limit)
 
     def instance(self, name: str) -> Instance:
         return instances.get(self._connection, name)
-
-    def instances(self, app: str | None = None, branch: str | None = None) -> list[Instance]:
-        return instances.matching(self._connection, instances.is_of(app, branch))
 
     def born(self, branch: str) -> dict[str, datetime]:
         return instances.born(self._connection, branch)
@@ -116,17 +107,8 @@ class SqlView:
     def status(self, name: str) -> Status | None:
         return observed.get(self._connection, name)
 
-    def statuses(self, branch: str | None = None) -> dict[str, Status]:
-        return observed.of_branch(self._connection, branch)
-
-    def traces(self, branch: str | None = None) -> dict[str, Trace]:
-        return observed.traces(self._connection, branch)
-
     def branch(self, id: str) -> Branch:
         return branches.get(self._connection, id)
-
-    def branches(self) -> list[Branch]:
-        return branches.everyone(self._connection)
 
     def branch_ids(self) -> list[str]:
         return branches.ids(self._connection)
