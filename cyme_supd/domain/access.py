@@ -149,7 +149,7 @@ _NEEDED: Mapping[str, tuple[Role, Role]] = {
             /api/overview/ /api/audit/ /api/events/ /metrics/
             /api/openapi.json /api/docs /api/docs.css
             /admin/ /admin/instances/ /admin/instances/<app>/<name>/ /admin/queues/
-            /admin/decisions/ /admin/audit/ /admin/static/<name>
+            /admin/decisions/ /admin/audit/ /admin/static/<path:name>
         """,
         # To queue a URL is a change, whatever the verb that it is asked with.
         (Role.OPERATOR, Role.OPERATOR): """

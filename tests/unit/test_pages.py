@@ -56,6 +56,15 @@ def test_what_the_pages_need(client: FlaskClient) -> None:
         answer = client.get(link)
         assert answer.status_code == 200
         assert "max-age" in answer.headers["Cache-Control"]
+    for script in ("live.js", "log.js"):
+        text = client.get(f"/admin/static/{script}").get_data(as_text=True)
+        for imported in re.findall(r'from "\./([^"]+)"', text):
+            answer = client.get(f"/admin/static/{imported}")
+            assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+            # Nothing tells one version of it from another.
+            assert "no-cache" in answer.headers["Cache-Control"]
+            same = {"If-None-Match": answer.headers["ETag"]}
+            assert client.get(f"/admin/static/{imported}", headers=same).status_code == 304
     assert client.get("/admin/static/../base.html").status_code == 404
     assert client.get("/admin/static/base.html").status_code == 404
 
@@ -66,6 +75,18 @@ def test_a_browser_is_sent_there_and_a_program_is_not(client: FlaskClient) -> No
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.1"):
         assert client.get("/", headers={"Accept": accept}).get_json() == ["foo"]
     assert client.get("/").get_json() == ["foo"]
+
+
+def test_a_page_that_is_only_older_is_not_sent_again(client: FlaskClient, house: World) -> None:
+    house.clock.listeners.clear()
+    for path in PAGES:
+        first = client.get(f"/admin/{path}")
+        house.clock.sleep(3)
+        same = client.get(f"/admin/{path}", headers={"If-None-Match": first.headers["ETag"]})
+        assert (same.status_code, same.get_data()) == (304, b""), path
+    client.post("/foo/instances/!/w1/autoscale/?max=9")
+    other = client.get("/admin/instances/", headers={"If-None-Match": first.headers["ETag"]})
+    assert other.status_code == 200
 
 
 def test_who_needs_somebody_is_first(client: FlaskClient, house: World) -> None:

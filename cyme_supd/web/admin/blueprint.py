@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from mimetypes import guess_type
 
 from flask import Blueprint, Response, g, redirect, request
@@ -12,7 +13,7 @@ from cyme_supd.clock import Clock
 from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.resources import templates
 from cyme_supd.web.admin import events, fleet, instances, queues
-from cyme_supd.web.admin.rendering import render
+from cyme_supd.web.admin.rendering import render, tag_of
 from cyme_supd.web.errors import headers_of
 
 _CONTENT_SECURITY = (
@@ -34,7 +35,7 @@ def blueprint(clock: Clock) -> Blueprint:
     }
     for rule, page in pages.items():
         noun.add_url_rule(rule, page.__name__, _page(page, clock), methods=["GET"])
-    noun.add_url_rule("/static/<name>", "static", static, methods=["GET"])
+    noun.add_url_rule("/static/<path:name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
     noun.register_error_handler(CymeError, _failed)
     return noun
@@ -52,7 +53,10 @@ def _send_people_here() -> AnyResponse | None:
 def _page(page: Page, clock: Clock) -> Callable[..., Response]:
     def show(**path: str) -> Response:
         g.now = clock.now()
-        made = Response(page(**path), content_type="text/html; charset=utf-8")
+        text = page(**path)
+        made = Response(text, content_type="text/html; charset=utf-8")
+        made.set_etag(tag_of(text), weak=True)
+        made.make_conditional(request)
         made.headers["Content-Security-Policy"] = _CONTENT_SECURITY
         return made
 
@@ -69,10 +73,21 @@ def _failed(error: CymeError) -> Response:
 
 
 def static(name: str) -> Response:
-    found = {each.name: each for each in templates("admin").joinpath("static").iterdir()}
-    if name not in found:
+    content = _files().get(name)
+    if content is None:
         raise NotFound("there is no such file")
-    kind = guess_type(name)[0] or "text/plain"
-    made = Response(found[name].read_bytes(), content_type=kind)
-    made.headers["Cache-Control"] = "private, max-age=3600"
+    made = Response(content, content_type=guess_type(name)[0] or "text/plain")
+    # What a script imports has no digest in its name.
+    is_named = bool(request.query_string)
+    made.headers["Cache-Control"] = "private, max-age=3600" if is_named else "private, no-cache"
+    made.add_etag()
+    made.make_conditional(request)
     return made
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    folder = templates("admin").joinpath("static")
+    found = {f"vendor/{each.name}": each for each in folder.joinpath("vendor").iterdir()}
+    found |= {each.name: each for each in folder.iterdir() if each.is_file()}
+    return {name: each.read_bytes() for name, each in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 
 from flask import g, request
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
 from cyme_supd import __version__
 from cyme_supd.domain.access import Role
@@ -20,6 +22,7 @@ from cyme_supd.web.admin.inner import Answer
 
 #: Rows on a page; the whole of a large fleet is no page.
 ROWS = 100
+_AGE = re.compile("(<time [^>]*data-age>)[^<]*")
 
 
 def render(page: str, answers: Sequence[Answer], **values: Any) -> str:
@@ -66,10 +69,19 @@ def _query(**changes: Any) -> str:
     return "?" + urlencode({**request.args.to_dict(), **changes})
 
 
-def _ago(text: str | None) -> str:
-    """How long ago that was, roughly: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
-    if not text:
-        return ""
+def tag_of(page: str) -> str:
+    """The same of a page that is only older: a script tells ages as they pass."""
+    return hashlib.sha256(_AGE.sub(r"\1", page).encode()).hexdigest()[:32]
+
+
+def _ago(text: str | None) -> Markup:
+    """A ``<time>`` with how long ago that was."""
+    made = Markup('<time datetime="{0}" title="{0}" data-age>{1}</time>')
+    return made.format(text, _age(text)) if text else Markup()
+
+
+def _age(text: str) -> str:
+    """Roughly: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
     seconds = max(0.0, (g.now - datetime.fromisoformat(text)).total_seconds())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
