@@ -146,7 +146,8 @@ _NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queues/ /<app>/queues/<queue>/ /<app>/queues/<queue>/purge/
             /<app>/queues/<queue>/pause/ /<app>/queues/<queue>/resume/
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
-            /api/overview/ /api/audit/ /api/events/ /metrics/
+            /api/overview/ /api/queues/ /api/audit/ /api/events/
+            /metrics/
             /api/openapi.json /api/docs /api/docs.css
             /admin/ /admin/instances/ /admin/instances/<app>/<name>/ /admin/queues/
             /admin/decisions/ /admin/audit/ /admin/static/<path:name>

@@ -350,6 +350,9 @@ class BrokerQueues(Protocol):
         A queue that is not there yet has nothing in it.
         """
 
+    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
+        """The same of many; without those that it does not tell of."""
+
     def waiting(self, broker: str, queues: Sequence[str]) -> Mapping[str, Waiting]:
         """What waits in each, and stays there; without those that it does not tell of."""
 

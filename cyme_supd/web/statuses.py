@@ -81,6 +81,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "GET /health/": {200: f.Health, 503: f.Health},
     "GET /metrics/": {200: METRICS},
     "GET /api/overview/": {200: ledgers.Overview},
+    "GET /api/queues/": {200: ledgers.Queues},
     "GET /api/events/": {200: EVENTS},
     "GET /api/audit/": {200: ledgers.Audit},
     "GET /api/users/": {200: NAMES},

@@ -135,6 +135,10 @@ ROUTES = {
         "its ``level``, ``ill`` ``unknown`` ``changing`` ``held`` ``well`` or ``off``, in that "
         "order, and the ``condition`` that tells of it."
     ),
+    "GET /api/queues/": (
+        "``data`` with the ``queues`` of all applications, each with its ``app`` and what "
+        "``GET /<app>/queues/<queue>/`` says of it."
+    ),
     "GET /api/events/": (
         "Server-sent events: a ``change`` whenever something is no longer what it was, with its "
         "``kind`` (``app`` ``queue`` ``instance`` ``branch``; or ``all``: it may be anything), "

@@ -14,7 +14,7 @@ from cyme_supd.domain.status import Condition
 from cyme_supd.errors import Unavailable
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
-from tests.unit.service_support import START, World
+from tests.unit.service_support import BROKER, START, World
 
 PAGES = ("", "instances/", "instances/foo/w1/", "queues/", "decisions/", "audit/")
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -169,3 +169,18 @@ def test_where_the_store_is_away(client: FlaskClient, house: World) -> None:
         text = shown(client, path, 503)
         assert "The database is locked" in text
         assert "try again" in text
+
+
+def test_queues_are_asked_for_together(client: FlaskClient, house: World) -> None:
+    client.put("/bar/")
+    client.put("/bar/queues/tasks/", json={"exchange": "other"})
+    house.broker_queues.holds(BROKER, "tasks", 7)
+    house.broker_queues.asked.clear()
+    found = client.get("/api/queues/").get_json()["data"]["queues"]
+    assert [(each["app"], each["exchange"], each["depth"]) for each in found] == [
+        ("bar", "other", 7),
+        ("foo", "tasks", 7),
+    ]
+    assert house.broker_queues.asked == [(BROKER, "tasks")]
+    house.broker_queues.breaks(BROKER)
+    assert "not known" in shown(client, "queues/")
