@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
+
 from benchmarks import harness
 from benchmarks.figures import Table
 from cyme_supd.clock import SystemClock
@@ -48,28 +50,52 @@ CONDITIONS = ("Ready", "Converged", "Consuming", "Progressing")
 class Samples:
     seconds: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    #: Of one request, on average.
+    processor_s: float = 0.0
 
 
 def main() -> None:
     numbers = harness.wanted(__doc__, pairs=20, instances=1000)
     for store, words in (("a file", None), ("PostgreSQL", databases.POSTGRESQL)):
         with prepared(numbers["instances"], words) as branch:
-            samples = {name: Samples() for name in PAGES}
-            for _ in range(numbers["pairs"] + 1):
-                one_round(branch, samples)
+            samples = {
+                name: measured(branch, path, numbers["pairs"]) for name, path in PAGES.items()
+            }
         for name, found in samples.items():
             report(f"{name}, {numbers['instances']} instances in {store}", name, found)
 
 
-def one_round(branch: harness.Branch, samples: dict[str, Samples]) -> None:
+def measured(branch: harness.Branch, path: str, count: int) -> Samples:
+    found, web = Samples(), _web(branch)
     line = http.client.HTTPConnection("127.0.0.1", branch.port, timeout=harness.DEADLINE_S)
-    # Opened, and the process warm.
-    _get(line, "/ping/")
-    for name, path in PAGES.items():
+    # The first makes the templates.
+    for _ in range(3):
+        _get(line, path)
+    config = load(branch.paths.root)
+    store = SqlStore(database_url(config), config.broker, branch=config.id)
+    before = _processor_s(web)
+    for _ in range(count):
+        # Nothing that was seen before is good any more.
+        with store.writing() as tx:
+            tx.save_branch(tx.branch(config.id))
         seconds, size = _get(line, path)
-        samples[name].seconds.append(seconds)
-        samples[name].sizes.append(size)
+        found.seconds.append(seconds)
+        found.sizes.append(size)
+    found.processor_s = (_processor_s(web) - before) / count
     line.close()
+    store.close()
+    return found
+
+
+def _web(branch: harness.Branch) -> list[psutil.Process]:
+    """The processes that serve."""
+    family = psutil.Process(branch.process.pid).children(recursive=True)
+    web = [each for each in family if "cyme_supd.branch.web" in " ".join(each.cmdline())]
+    return [each for each in web if not each.children()]
+
+
+def _processor_s(processes: list[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 def _get(line: http.client.HTTPConnection, path: str) -> tuple[float, int]:
@@ -150,9 +176,9 @@ def _event(number: int, of: tuple[str, str], at: datetime) -> Event:
 
 
 def report(title: str, name: str, found: Samples) -> None:
-    # The first of each process makes its templates.
     table = Table(f"page: {title}", digits=3)
-    table.ours("until it comes", found.seconds[1:])
+    table.ours("until it comes", found.seconds)
+    table.part("  of that its processor, on average", [found.processor_s])
     if name == "first":
         table.limit("limit", FIRST_S)
     table.print()

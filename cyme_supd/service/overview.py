@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,13 @@ from cyme_supd.domain.attention import Attention, attention
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Status
+from cyme_supd.errors import Unavailable
 from cyme_supd.service.context import Context
 from cyme_supd.service.observed import shown
+
+#: What is shown may depend on the time: whether somebody has looked lately, a pause.
+GOOD_S = 1.0
+PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +42,33 @@ class Overview:
 class Overviews:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._lock = threading.Lock()
+        self._latest: Overview | None = None
+        self._version = 0
+        self._good_until = float("-inf")
 
     def get(self) -> Overview:
-        """Of this branch alone; with one store for all, of all."""
+        """Of this branch alone; with one store for all, of all.
+
+        All pages that are told of a change ask at once: what was seen of the same
+        version, a moment ago, is good for all of them.
+        """
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            # Those who come while nobody gets an answer give up together.
+            raise Unavailable("the database does not answer", "try again")
+        try:
+            # Asked before looking: what is committed in between is seen next time.
+            version = self._context.store.version()
+            begun_at = self._context.clock.monotonic()
+            is_good = version == self._version and begun_at < self._good_until
+            if self._latest is None or not is_good:
+                self._latest = self._look()
+                self._version, self._good_until = version, begun_at + GOOD_S
+            return self._latest
+        finally:
+            self._lock.release()
+
+    def _look(self) -> Overview:
         now = self._context.clock.now()
         with self._context.store.reading() as view:
             apps = [pause.shown(each, now) for each in view.apps()]
