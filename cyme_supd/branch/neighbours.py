@@ -34,6 +34,7 @@ from cyme_supd.service.claims import CLAIM
 from cyme_supd.service.doubles import NAMES, Doubles
 from cyme_supd.service.fleet import API, FIND, HINT, PATIENT_API
 from cyme_supd.service.following import Following
+from cyme_supd.service.watching import WATCH
 from cyme_supd.srs.agent import Agent
 from cyme_supd.srs.desk import Desk
 from cyme_supd.store.repository import SqlStore
@@ -178,6 +179,7 @@ class Neighbours:
             CLAIM: service.claims.answer,
             MOVE: service.arrivals.answer,
             HINT: self._hinted,
+            WATCH: service.watching.answer,
         }
 
     def _hinted(self, arguments: Mapping[str, Any], left_s: float) -> None:

@@ -151,7 +151,8 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queues/ /<app>/queues/<queue>/ /<app>/queues/<queue>/purge/
             /<app>/queues/<queue>/pause/ /<app>/queues/<queue>/resume/
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
-            /api/overview/ /api/audit/ /metrics/
+            /api/overview/ /api/queues/ /api/audit/ /api/events/
+            /metrics/
             /api/openapi.json /api/docs /api/docs.css
             /admin/ /admin/apps/ /admin/apps/<app>/
             /admin/apps/<app>/plan/ /admin/apps/<app>/orphans/
@@ -175,7 +176,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
 #: Answered to anybody; the second says more to who is known.
 PING, HEALTH = "/ping/", "/health/"
 #: The others are needed to sign in.
-OPEN = frozenset({PING, HEALTH, "/admin/login", "/admin/static/<name>"})
+OPEN = frozenset({PING, HEALTH, "/admin/login", "/admin/static/<path:name>"})
 #: It tells that the store is away; by who was known before.
 METRICS = "/metrics/"
 #: The route that queues one URL.

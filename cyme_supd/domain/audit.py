@@ -68,7 +68,7 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which events are wanted, the newest first; ``until`` is not among them, ``text`` is
-    anywhere in them."""
+    anywhere in them, and ``newer_than`` the id of one that was stored before them."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -78,6 +78,7 @@ class Query:
     app: str | None = None
     name: str | None = None
     text: str | None = None
+    newer_than: int | None = None
     limit: int = DEFAULT_SHOWN
 
 

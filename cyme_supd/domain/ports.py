@@ -24,10 +24,12 @@ from cyme_supd.domain.orphans import Inventory, Stray, Waiting
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
+from cyme_supd.domain.tail import Piece, Place
 from cyme_supd.domain.task import Task, UrlRequest
+from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Protocol):
+class View(Accounts, Whole, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -44,9 +46,6 @@ class View(Accounts, Protocol):
 
     def instance(self, name: str) -> Instance:
         """Also one that is being deleted: its name is taken until it is gone."""
-
-    def instances(self, app: str) -> list[Instance]:
-        """All of the app, those being deleted too."""
 
     def born(self, branch: str) -> dict[str, datetime]:
         """When each instance of the branch was created, those being deleted too, by name."""
@@ -67,7 +66,6 @@ class View(Accounts, Protocol):
         """Names whose generation is ahead of the status stored for them."""
 
     def status(self, name: str) -> Status | None: ...
-    def statuses(self, branch: str) -> dict[str, Status]: ...
     def branch(self, id: str) -> Branch: ...
     def branch_ids(self) -> list[str]: ...
 
@@ -355,6 +353,9 @@ class BrokerQueues(Protocol):
         A queue that is not there yet has nothing in it.
         """
 
+    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
+        """The same of many; without those that it does not tell of."""
+
     def waiting(self, broker: str, queues: Sequence[str]) -> Mapping[str, Waiting]:
         """What waits in each, and stays there; without those that it does not tell of."""
 
@@ -378,6 +379,13 @@ class Backlogs(Protocol):
 class Logs(Protocol):
     def tail(self, name: str, size: int) -> bytes:
         """The last *size* bytes of a worker's log; empty where there is none."""
+
+    def read(self, name: str, place: Place | None, size: int) -> Piece:
+        """What comes after *place*, or the end of the log where that is ``None``.
+
+        At most the last *size* bytes of it. Of a file that is another by now, or
+        was cut off before *place*, it is all that is in it.
+        """
 
 
 class Strays(Protocol):

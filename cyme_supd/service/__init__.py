@@ -49,8 +49,10 @@ from cyme_supd.service.rehearsal import Stage
 from cyme_supd.service.rollouts import Progress, Rollouts
 from cyme_supd.service.roster import Roster
 from cyme_supd.service.sessions import Sessions, SignIn
+from cyme_supd.service.tails import Said, Tail, Tails
 from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
 from cyme_supd.service.waiting import Outcome, Waits
+from cyme_supd.service.watching import Watching
 
 __all__ = [
     "Access",
@@ -91,14 +93,19 @@ __all__ = [
     "Reply",
     "Rollouts",
     "Roster",
+    "Said",
     "Seen",
     "Service",
     "Sessions",
     "SignIn",
     "Stats",
+    "Tail",
+    "Tails",
     "TaskView",
     "Tasks",
     "ThisBranch",
+    "Waits",
+    "Watching",
 ]
 
 
@@ -131,7 +138,7 @@ class Service:
         metrics: Metrics | None = None,
     ) -> None:
         store = AuditedStore(store, clock, here.id)
-        self._waits = Waits(store, logs, clock, here, max_waits)
+        self.waits = Waits(store, logs, clock, here, max_waits)
         self.catalogue = Catalogue(store, hints, clock)
         self.fleet = Fleet(mailbox, presence, store, self.catalogue, here)
         self._context = context = Context(
@@ -151,7 +158,7 @@ class Service:
             claims=Claims(self.fleet, mailbox, store, clock),
             clock=clock,
             here=here,
-            waits=self._waits,
+            waits=self.waits,
             audit=Audit(store, clock, here.id),
         )
         self.here = here
@@ -169,6 +176,8 @@ class Service:
         self.plans = Plans(context)
         self.orphans = Orphans(context)
         self.overviews = Overviews(context)
+        self.watching = Watching(context)
+        self.tails = Tails(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)
@@ -180,7 +189,7 @@ class Service:
 
     def stop(self) -> None:
         """End every wait with ``Unavailable``: the process is about to go."""
-        self._waits.stop()
+        self.waits.stop()
 
     def rehearsal(self) -> Rehearsal:
         """The same use-cases on a stage, where nothing that is changed is stored."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,9 @@ from cyme_supd.domain.declaration import check_own_queue_name, declaration, defa
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.ports import Transaction, View
 from cyme_supd.domain.spec import App, Instance, Queue
-from cyme_supd.domain.status import Depth
+from cyme_supd.domain.status import Branch, Depth
 from cyme_supd.errors import Conflict, NotFound, Unavailable
-from cyme_supd.service.brokers import broker_of_queue, consumers_of
+from cyme_supd.service.brokers import broker_among, broker_of_queue, consumers_of
 from cyme_supd.service.context import Context
 from cyme_supd.service.goals import Goal, let_go
 from cyme_supd.service.looking import branch_or_none, check_alive
@@ -66,6 +67,38 @@ class Queues:
             broker = self._reachable(view, owner, name)
         depth = self._context.broker_queues.depth(broker, name) if broker else None
         return QueueDetails(pause.shown(queue, self._context.clock.now()), depth)
+
+    def everyone(self) -> list[QueueDetails]:
+        """Those of all apps, in the order of apps and names; one question to each broker."""
+        with self._context.store.reading() as view:
+            apps = {each.name: each for each in view.apps()}
+            queues, instances = view.queues(), view.instances()
+            branch = branch_or_none(view, self._context.here.id)
+        theirs: dict[str, list[Instance]] = defaultdict(list)
+        for one in instances:
+            theirs[one.app].append(one)
+        at: dict[str, list[Queue]] = defaultdict(list)
+        for each in queues:
+            mine = theirs[each.app]
+            at[broker_among(mine, apps[each.app], each.name, self._context.here)].append(each)
+        depths: dict[tuple[str, str], Depth] = {}
+        for broker, its in at.items():
+            depths |= self._depths(broker, its, branch)
+        now = self._context.clock.now()
+        return [
+            QueueDetails(pause.shown(each, now), depths.get((each.app, each.name)))
+            for each in queues
+        ]
+
+    def _depths(
+        self, broker: str, queues: Sequence[Queue], branch: Branch | None
+    ) -> dict[tuple[str, str], Depth]:
+        """By app and name; two apps may have queues of one name there."""
+        if is_known_down(branch, parse_broker(broker).key, self._context.clock.now()):
+            return {}
+        names = sorted({each.name for each in queues})
+        found = self._context.broker_queues.depths(broker, names)
+        return {(each.app, each.name): found[each.name] for each in queues if each.name in found}
 
     def put(self, app: str, name: str, given: Mapping[str, Any]) -> QueueReply:
         """Declare it, or edit the declaration by what is *given*.

@@ -95,6 +95,9 @@ class _Queues:
     def depth(self, broker: str, queue: str) -> Depth | None:
         return self._broker_queues.depth(broker, queue)
 
+    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
+        return self._broker_queues.depths(broker, queues)
+
     def waiting(self, broker: str, queues: Sequence[str]) -> Mapping[str, Waiting]:
         return self._broker_queues.waiting(broker, queues)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,6 +41,9 @@ class Outcome:
 STORED = Outcome(False)
 CONVERGED = Outcome(True)
 CROWDED = Outcome(False, "too many requests are waiting already; it is stored and goes on")
+_NO_STREAM = Unavailable(
+    "too many streams are open already", "ask now and then until there is room"
+)
 
 
 class Waits:
@@ -54,6 +57,8 @@ class Waits:
         self._clock = clock
         self._here = here
         self._slots = threading.BoundedSemaphore(limit)
+        # Somebody who waits for a worker gets a thread however many pages are open.
+        self._streams = threading.BoundedSemaphore(limit - limit // 4)
         self._begun_at = clock.now()
         self.is_stopping = False
 
@@ -97,6 +102,24 @@ class Waits:
         finally:
             if is_free:
                 self._slots.release()
+
+    def hold(self) -> Callable[[], None]:
+        """Have a thread for a stream; what comes back, called once, gives it back.
+
+        Raises ``Unavailable`` where there is none left.
+        """
+        self.check_stopping()
+        if not self._streams.acquire(blocking=False):
+            raise _NO_STREAM
+        if not self._slots.acquire(blocking=False):
+            self._streams.release()
+            raise _NO_STREAM
+
+        def give_back() -> None:
+            self._slots.release()
+            self._streams.release()
+
+        return give_back
 
 
 class _Wait:

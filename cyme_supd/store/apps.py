@@ -39,6 +39,12 @@ def names(connection: Connection, after: str, limit: int | None) -> list[str]:
     return list(connection.scalars(wanted.order_by(m.app.c.name).limit(limit)))
 
 
+def everyone(connection: Connection) -> list[App]:
+    """But those that are being deleted."""
+    wanted = _SELECT.where(~m.app.c.is_deleting).order_by(m.app.c.name)
+    return [_app(row) for row in connection.execute(wanted)]
+
+
 def get(connection: Connection, name: str) -> App:
     row = connection.execute(_SELECT.where(m.app.c.name == name)).first()
     if row is None:

@@ -44,6 +44,8 @@ def _narrowed(wanted: Select[Any], query: Query) -> Select[Any]:
         wanted = wanted.where(columns.at >= query.since)
     if query.until is not None:
         wanted = wanted.where(columns.at < query.until)
+    if query.newer_than is not None:
+        wanted = wanted.where(columns.id > query.newer_than)
     if query.text:
         found = [columns[name].icontains(query.text, autoescape=True) for name in _TEXTS]
         wanted = wanted.where(or_(*found))

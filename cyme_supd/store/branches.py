@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.status import Branch
@@ -13,15 +14,19 @@ from cyme_supd.errors import NotFound
 from cyme_supd.store import models as m
 
 _FIELDS = tuple(field.name for field in fields(Branch))
+_SELECT: Select[Any] = select(*(m.branch.c[field] for field in _FIELDS))
 
 
 def ids(connection: Connection) -> list[str]:
     return list(connection.scalars(select(m.branch.c.id).order_by(m.branch.c.id)))
 
 
+def everyone(connection: Connection) -> list[Branch]:
+    return [Branch(**row._asdict()) for row in connection.execute(_SELECT.order_by(m.branch.c.id))]
+
+
 def get(connection: Connection, id: str) -> Branch:
-    wanted = select(*(m.branch.c[field] for field in _FIELDS)).where(m.branch.c.id == id)
-    row = connection.execute(wanted).first()
+    row = connection.execute(_SELECT.where(m.branch.c.id == id)).first()
     if row is None:
         raise not_found(id)
     return Branch(**row._asdict())

@@ -8,7 +8,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from cyme_supd.domain.moving import Move, check_edit, is_handed
 from cyme_supd.domain.pause import Pause
@@ -92,6 +104,12 @@ def is_one_of(names: Sequence[str]) -> ColumnElement[bool]:
 
 def is_of_app(app: str) -> ColumnElement[bool]:
     return m.instance.c.app == app
+
+
+def is_of(app: str | None, branch: str | None) -> ColumnElement[bool]:
+    """Of the app, and of the branch, where one is named."""
+    conditions = ([is_of_app(app)] if app else []) + ([is_of_branch(branch)] if branch else [])
+    return and_(true(), *conditions)
 
 
 def is_of_branch(branch: str) -> ColumnElement[bool]:

@@ -31,6 +31,13 @@ def names(connection: Connection, app: str, after: str, limit: int | None) -> li
     return list(connection.scalars(wanted.order_by(m.queue.c.name).limit(limit)))
 
 
+def everyone(connection: Connection) -> list[Queue]:
+    """But those of apps that are being deleted."""
+    wanted = select(m.queue).join(m.app, m.app.c.name == m.queue.c.app).where(~m.app.c.is_deleting)
+    rows = connection.execute(wanted.order_by(m.queue.c.app, m.queue.c.name))
+    return [_queue(row) for row in rows]
+
+
 def get(connection: Connection, app: str, name: str) -> Queue:
     row = connection.execute(select(m.queue).where(_is(app, name))).first()
     if row is None:

@@ -50,9 +50,10 @@ from cyme_supd.store.engine import (
 )
 from cyme_supd.store.kinds import LANE, LANES
 from cyme_supd.store.owncopy import SqlCopy
+from cyme_supd.store.whole import SqlWhole
 
 
-class SqlView:
+class SqlView(SqlWhole):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -85,9 +86,6 @@ class SqlView:
     def instance(self, name: str) -> Instance:
         return instances.get(self._connection, name)
 
-    def instances(self, app: str) -> list[Instance]:
-        return instances.matching(self._connection, instances.is_of_app(app))
-
     def born(self, branch: str) -> dict[str, datetime]:
         return instances.born(self._connection, branch)
 
@@ -109,9 +107,6 @@ class SqlView:
 
     def status(self, name: str) -> Status | None:
         return observed.get(self._connection, name)
-
-    def statuses(self, branch: str) -> dict[str, Status]:
-        return observed.of_branch(self._connection, branch)
 
     def branch(self, id: str) -> Branch:
         return branches.get(self._connection, id)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import JSON, Connection, Row, Text, bindparam, cast, insert, select, update
 
 from cyme_supd.clock import isoformat
+from cyme_supd.domain.changes import Trace
 from cyme_supd.domain.status import Condition, ProcessState, Status
 from cyme_supd.store import instances
 from cyme_supd.store import models as m
@@ -22,11 +23,23 @@ def get(connection: Connection, name: str) -> Status | None:
     return None if row is None else _status(row)
 
 
-def of_branch(connection: Connection, branch: str) -> dict[str, Status]:
+def of_branch(connection: Connection, branch: str | None) -> dict[str, Status]:
+    """Or of all, where none is named."""
     rows = connection.execute(
-        select(m.status).join(m.instance).where(instances.is_of_branch(branch))
+        select(m.status).join(m.instance).where(instances.is_of(None, branch))
     )
     return {row.name: _status(row) for row in rows}
+
+
+def traces(connection: Connection, branch: str | None) -> dict[str, Trace]:
+    # As it is stored: to read the facts out of it is what costs.
+    told = [cast(each, Text) if isinstance(each.type, JSON) else each for each in m.status.c]
+    rows = connection.execute(
+        select(m.instance.c.name, m.instance.c.app, *told[1:])
+        .select_from(m.status.join(m.instance))
+        .where(instances.is_of(None, branch))
+    )
+    return {row[0]: Trace(row[1], tuple(row[2:])) for row in rows}
 
 
 def pending(connection: Connection, branch: str) -> list[str]:

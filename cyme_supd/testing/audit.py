@@ -41,6 +41,7 @@ def _is_wanted(event: Event, query: Query) -> bool:
         and query.name in (None, event.name)
         and (query.since is None or event.at >= query.since)
         and (query.until is None or event.at < query.until)
+        and (query.newer_than is None or event.id > query.newer_than)
         and (not query.text or query.text.lower() in _text(event).lower())
     )
 

@@ -30,6 +30,10 @@ class MemoryBrokerQueues:
             return None
         return Depth(self._messages.get(at, 0), self._consumers.get(at, 0))
 
+    def depths(self, broker: str, queues: Sequence[str]) -> dict[str, Depth]:
+        found = {queue: self.depth(broker, queue) for queue in queues}
+        return {queue: depth for queue, depth in found.items() if depth is not None}
+
     def waiting(self, broker: str, queues: Sequence[str]) -> dict[str, Waiting]:
         if broker in self._down:
             raise Unavailable(f"the broker of {queues[0]!r} does not answer")

@@ -10,6 +10,7 @@ from typing import Any
 from cyme_supd.domain.launch import Launch, launch
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, ProcessState, Status
+from cyme_supd.domain.tail import Piece, Place
 from cyme_supd.testing.launches import MemoryLaunches
 from cyme_supd.testing.store import MemoryStore
 
@@ -54,6 +55,11 @@ class Logs:
 
     def tail(self, name: str, size: int) -> bytes:
         return self.content[-size:]
+
+    def read(self, name: str, place: Place | None, size: int) -> Piece:
+        begin = 0 if place is None or place.offset > len(self.content) else place.offset
+        skipped = 0 if place is None else max(0, len(self.content) - begin - size)
+        return Piece(self.content[begin:][-size:], Place(1, len(self.content)), skipped)
 
 
 @dataclass

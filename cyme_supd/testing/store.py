@@ -25,13 +25,14 @@ from cyme_supd.testing.audit import MemoryAudit, MemoryAuditEdit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
+from cyme_supd.testing.whole import MemoryWhole
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
 
 
-class MemoryView(MemoryAccounts, MemoryAudit):
+class MemoryView(MemoryAccounts, MemoryAudit, MemoryWhole):
     def __init__(self, state: State, default_broker: str, branch: str = "") -> None:
         self._state = state
         self._default_broker = default_broker
@@ -56,9 +57,6 @@ class MemoryView(MemoryAccounts, MemoryAudit):
 
     def instance(self, name: str) -> Instance:
         return _found(self._state.instances, name, f"there is no instance {name!r}")
-
-    def instances(self, app: str) -> list[Instance]:
-        return [each for each in self._sorted() if each.app == app]
 
     def born(self, branch: str) -> dict[str, datetime]:
         return {
@@ -92,13 +90,6 @@ class MemoryView(MemoryAccounts, MemoryAudit):
 
     def status(self, name: str) -> Status | None:
         return self._state.statuses.get(name)
-
-    def statuses(self, branch: str) -> dict[str, Status]:
-        return {
-            name: status
-            for name, status in self._state.statuses.items()
-            if self._state.instances[name].branch == branch
-        }
 
     def branch(self, id: str) -> Branch:
         return _found(self._state.branches, id, f"there is no branch {id!r}")
@@ -143,9 +134,6 @@ class MemoryView(MemoryAccounts, MemoryAudit):
 
     def next_version(self) -> Version:
         return Version(self._state.catalogue.highest + 1, self._branch)
-
-    def _sorted(self) -> list[Instance]:
-        return [self._state.instances[name] for name in sorted(self._state.instances)]
 
     def _worker(self, instance: Instance) -> Worker:
         app = self._state.apps[instance.app]

@@ -16,6 +16,7 @@ from cyme_supd.web import (
     contract,
     counting,
     errors,
+    events,
     guard,
     instances,
     journal,
@@ -90,6 +91,7 @@ def _nouns(service: Service) -> list[Blueprint]:
             tasks,
             audit,
             overview,
+            events,
             access,
             contract,
         )

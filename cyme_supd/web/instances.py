@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 
 from cyme_supd.service import InstanceReply, Outcome, Service
-from cyme_supd.web import journal, wire
+from cyme_supd.web import following, journal, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import PUT_POST, Routes
 from cyme_supd.web.schemas import (
@@ -56,6 +56,9 @@ def _add_reading(routes: Routes, service: Service) -> None:
 
     @takes(LogQuery)
     def log(app: str, name: str, sent: LogQuery) -> Response:
+        if sent.follow:
+            instances.get(app, name)
+            return following.follow(service, app, name, sent.bytes or DEFAULT_LOG_BYTES)
         end = instances.log(app, name, sent.bytes or DEFAULT_LOG_BYTES)
         text = end.decode("utf-8", "replace").encode()
         return Response(text, content_type="text/plain; charset=utf-8")

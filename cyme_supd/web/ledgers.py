@@ -10,7 +10,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from cyme_supd.domain.status import ProcessState
-from cyme_supd.web.answers import Condition, Pause
+from cyme_supd.web.answers import Condition, DeclaredQueue, Pause
 
 Role = Literal["viewer", "operator", "admin"]
 
@@ -77,6 +77,18 @@ class SeenQueue(TypedDict):
     app: str
     name: str
     pause: Pause | None
+
+
+class QueueOfApp(DeclaredQueue):
+    app: str
+
+
+class QueuesOfAll(TypedDict):
+    queues: list[QueueOfApp]
+
+
+class Queues(TypedDict):
+    data: QueuesOfAll
 
 
 class SeenInstance(TypedDict):

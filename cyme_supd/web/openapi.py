@@ -15,9 +15,9 @@ from cyme_supd.domain.task import METHODS
 from cyme_supd.web import words
 from cyme_supd.web.forwarding import UNKNOWN
 from cyme_supd.web.operations import Operation, operations
-from cyme_supd.web.schemas import Page, Waiting
+from cyme_supd.web.schemas import LogQuery, Page, Waiting
 from cyme_supd.web.shapes import Schema, Shapes, plain, statuses
-from cyme_supd.web.statuses import ANSWERS, BODIES, HTML, TEXT
+from cyme_supd.web.statuses import ANSWERS, BODIES, EVENTS, TEXTS
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -197,6 +197,8 @@ def _responses(each: Operation, shapes: Shapes) -> dict[str, Any]:
     refused = _READING if each.methods == "GET" else _CHANGING
     if each.params is not None and issubclass(each.params, Waiting):
         refused = (*refused, 408)
+    if each.params is LogQuery:
+        refused = (*refused, 501)
     found = {str(status): {"$ref": f"#/components/responses/{status}"} for status in refused}
     for status, kind in statuses(each).items():
         found[str(status)] = _answer(each, shapes, status, kind)
@@ -205,8 +207,10 @@ def _responses(each: Operation, shapes: Shapes) -> dict[str, Any]:
 
 
 def _answer(each: Operation, shapes: Shapes, status: int, kind: Any) -> dict[str, Any]:
-    if kind in (TEXT, HTML):
-        content: Schema = {kind: {"schema": {"type": "string"}}}
+    if kind in TEXTS:
+        # This version has no words for what comes bit by bit.
+        text: Schema = {"schema": {"type": "string"}}
+        content: Schema = {one: {} if one == EVENTS else text for one in kind.split()}
     else:
         schema = shapes.answer(each, status)
         if status == 503:

@@ -12,7 +12,7 @@ from cyme_supd.web import gathering, wire
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import Routes
 from cyme_supd.web.schemas import Nothing
-from cyme_supd.web.scopes import Everyone
+from cyme_supd.web.scopes import HERE, Everyone
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -22,8 +22,15 @@ def blueprint(service: Service) -> Blueprint:
     def get(sent: Nothing) -> Response:
         return wire.answer(_shown(service.overviews.get()))
 
+    @takes(Nothing)
+    def queues(sent: Nothing) -> Response:
+        found = service.queues.everyone()
+        shown = [{"app": each.queue.app, **wire.queue_details(each, False)} for each in found]
+        return wire.answer({"data": {"queues": shown}})
+
     routes = Routes(noun, "/api/")
     routes.reading("overview/", get, Everyone(gathering.overview))
+    routes.reading("queues/", queues, HERE)
     return noun
 
 

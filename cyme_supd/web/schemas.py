@@ -192,6 +192,7 @@ class AuditQuery(Params):
 
 class LogQuery(Params):
     bytes: Whole = Field(default=None, ge=1, le=MAX_LOG_BYTES)
+    follow: Flag = None
 
 
 class UserEdit(Change):

@@ -14,7 +14,7 @@ from cyme_supd.web import answers, findings, words
 from cyme_supd.web.operations import Operation
 from cyme_supd.web.params import Params
 from cyme_supd.web.schemas import Change, Nothing
-from cyme_supd.web.statuses import ANSWERS, BODIES, HTML, TEXT
+from cyme_supd.web.statuses import ANSWERS, BODIES, TEXTS
 
 Schema = dict[str, Any]
 
@@ -83,7 +83,7 @@ def _kinds(found: Iterable[Operation]) -> Iterable[tuple[str, Any]]:
         if each.key in BODIES:
             yield f"{each.key} body", BODIES[each.key]
         for status, kind in statuses(each).items():
-            if kind not in (TEXT, HTML):
+            if kind not in TEXTS:
                 yield f"{each.key} {status}", kind
 
 

@@ -12,6 +12,10 @@ from cyme_supd.web import ledgers
 #: In the place of a shape: an answer that is no JSON.
 TEXT = "text/plain"
 HTML = "text/html"
+EVENTS = "text/event-stream"
+#: One of two, by what is asked.
+FOLLOWED = f"{TEXT} {EVENTS}"
+TEXTS = (TEXT, HTML, EVENTS, FOLLOWED)
 #: Whichever version of its text Prometheus asks for.
 METRICS = TEXT
 
@@ -37,7 +41,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "POST /<app>/instances/<name>/disable/": _DONE,
     "POST /<app>/instances/<name>/restart/": _DONE,
     "GET /<app>/instances/<name>/stats/": {200: a.WorkerStats},
-    "GET /<app>/instances/<name>/log/": {200: TEXT},
+    "GET /<app>/instances/<name>/log/": {200: FOLLOWED},
     "GET /<app>/instances/<name>/autoscale/": {200: a.Autoscale},
     "POST /<app>/instances/<name>/autoscale/": {
         200: a.Autoscale,
@@ -77,6 +81,8 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "GET /health/": {200: f.Health, 503: f.Health},
     "GET /metrics/": {200: METRICS},
     "GET /api/overview/": {200: ledgers.Overview},
+    "GET /api/queues/": {200: ledgers.Queues},
+    "GET /api/events/": {200: EVENTS},
     "GET /api/audit/": {200: ledgers.Audit},
     "GET /api/users/": {200: NAMES},
     "GET /api/users/<name>/": {200: ledgers.User},

@@ -18,6 +18,7 @@ NOUNS = {
     "tasks": "URLs as tasks",
     "branches": "Branches",
     "overview": "All at a glance",
+    "events": "Changes as they come",
     "audit": "Audit",
     "access": "Users and tokens",
     "meta": "Health",
@@ -64,7 +65,12 @@ ROUTES = {
         "What the worker answers to Celery's ``stats``, with ``supervisor``, its process, and "
         "``instance``, its details. ``503`` where it is silent."
     ),
-    "GET /<app>/instances/<name>/log/": "The end of its log, as text.",
+    "GET /<app>/instances/<name>/log/": (
+        "The end of its log, as text. With ``follow`` as server-sent events: ``tail``, the end of "
+        "it, then ``more``, the lines that come. That ends after a minute, and goes on where it "
+        "was with ``Last-Event-ID``. Only the branch that has the instance can: through another "
+        "one it is ``501``, and the hint says where to ask."
+    ),
     "GET /<app>/instances/<name>/autoscale/": "Its limits, ``max`` and ``min``.",
     "POST /<app>/instances/<name>/autoscale/": (
         "Set how many processes it may and must have; ``max`` and ``min`` come back."
@@ -128,6 +134,16 @@ ROUTES = {
         "``data`` with the ``apps`` and ``queues`` of the fleet, and its ``instances``, each with "
         "its ``level``, ``ill`` ``unknown`` ``changing`` ``held`` ``well`` or ``off``, in that "
         "order, and the ``condition`` that tells of it."
+    ),
+    "GET /api/queues/": (
+        "``data`` with the ``queues`` of all applications, each with its ``app`` and what "
+        "``GET /<app>/queues/<queue>/`` says of it."
+    ),
+    "GET /api/events/": (
+        "Server-sent events: a ``change`` whenever something is no longer what it was, with its "
+        "``kind`` (``app`` ``queue`` ``instance`` ``branch``; or ``all``: it may be anything), "
+        "``app`` and ``name``. How it is now is for whoever wants it to ask. Ends after a minute; "
+        "with ``Last-Event-ID`` nothing is missed. Where too many listen already it is ``503``."
     ),
     "GET /api/audit/": (
         "Who changed what, when and from where, and what it was before, the newest first: "
@@ -240,6 +256,7 @@ PARAMETERS = {
     "expires": "When it does: ISO 8601, or seconds from now; at most ten years ahead (never).",
     "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
     "move": "Move its instances to other branches, one by one.",
+    "follow": "``1``: go on with what comes.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
     "kind": "Only of ``app``, ``queue``, ``instance``, ``branch``, ``user`` or ``token``.",

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.progress import risen
-from cyme_supd.domain.status import Backlog
+from cyme_supd.domain.status import Backlog, Depth
 
 #: At one broker in one round: what this costs does not grow with the fleet.
 MOST_QUEUES = 50
@@ -18,7 +18,7 @@ STEP_S = 1.0
 
 
 class Depths(Protocol):
-    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, int]: ...
+    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]: ...
 
 
 class BacklogWatch:
@@ -74,13 +74,13 @@ class BacklogWatch:
                 for broker, turns in self._turns.items()
             ]
 
-    def _keep(self, broker: str, found: Mapping[str, int]) -> None:
+    def _keep(self, broker: str, found: Mapping[str, Depth]) -> None:
         now = self._clock.monotonic()
         with self._lock:
-            for name, messages in found.items():
+            for name, depth in found.items():
                 if name in self._turns.get(broker, ()):
                     before = self._known.get((broker, name))
-                    self._known[broker, name] = risen(before, messages, now)
+                    self._known[broker, name] = risen(before, depth.messages, now)
 
 
 def _turns(before: deque[str], names: set[str]) -> deque[str]:

@@ -58,16 +58,11 @@ class BrokerQueues:
         except connections.broken(conn):
             return None
 
-    def depths(self, broker: str, queues: Sequence[str]) -> dict[str, int]:
-        """Messages by queue, by way of one connection; none of a broker that is down.
-
-        Nor of a queue that the broker does not tell of.
-        """
+    def depths(self, broker: str, queues: Sequence[str]) -> dict[str, Depth]:
         conn = connections.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
-        found: dict[str, int] = {}
+        found: dict[str, Depth] = {}
         with suppress(*connections.broken(conn)):
-            for queue, depth in _each(conn, queues, _speaker(conn).depth):
-                found[queue] = depth.messages
+            found.update(_each(conn, queues, _speaker(conn).depth))
         return found
 
     def waiting(self, broker: str, queues: Sequence[str]) -> dict[str, Waiting]:

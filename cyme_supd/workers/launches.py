@@ -10,12 +10,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cyme_supd.config import Config, boot_path, default_celery, write_private
 from cyme_supd.domain.launch import Launch, launch
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Running
+from cyme_supd.domain.tail import Piece, Place
 from cyme_supd.errors import Unavailable
 from cyme_supd.workers.pidbox import reply_address
 
@@ -132,6 +133,29 @@ class WorkerLogs:
             return b""
         except OSError as exc:
             raise Unavailable(f"cannot read the log of {name}: {exc}") from exc
+
+    def read(self, name: str, place: Place | None, size: int) -> Piece:
+        try:
+            with open(self._instances / name / "worker.log", "rb") as file:
+                return _piece(file, place, size)
+        except FileNotFoundError:
+            return Piece(b"", Place())
+        except OSError as exc:
+            raise Unavailable(f"cannot read the log of {name}: {exc}") from exc
+
+
+def _piece(file: BinaryIO, place: Place | None, size: int) -> Piece:
+    number, end = os.fstat(file.fileno()).st_ino, file.seek(0, os.SEEK_END)
+    is_known = place is not None and place.file == number and place.offset <= end
+    begin = place.offset if place is not None and is_known else 0
+    start = max(begin, end - size)
+    file.seek(start)
+    data = file.read(end - start)
+    skipped = start - begin if place is not None else 0
+    if place is None and start:
+        # Whoever begins here begins with a line.
+        data = data.partition(b"\n")[2]
+    return Piece(data, Place(number, end), skipped)
 
 
 def trim_logs(instances: Path, size: int = LOG_SIZE) -> list[str]:

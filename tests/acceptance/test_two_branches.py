@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +23,7 @@ from tests.acceptance.fleets import (
 )
 from tests.acceptance.harness import BranchHost, unique
 from tests.odd_server import OddServer, odd_server
+from tests.streams import Stream
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -209,3 +213,27 @@ def mains(pair: Pair, names: tuple[str, str]) -> list[list[int]]:
 
 def are_ready(pair: Pair, app: str, names: tuple[str, str]) -> bool:
     return all(host.is_ready(app, name) for host in pair.hosts for name in names)
+
+
+def test_a_change_there_is_heard_here(pair: Pair, app: str) -> None:
+    """What is asked for, and what happens on the other's host."""
+    _, there = make(pair, app)
+    told = {"kind": "instance", "app": app, "name": there}
+    with Stream(pair.one.client, "/api/events/") as stream:
+
+        def is_told(since: int) -> bool:
+            return any(json.loads(each.data) == told for each in stream.events[since:])
+
+        eventually(lambda: len(stream.events) > 0)
+        for happen in (
+            lambda: pair.two.post(f"/{app}/instances/!/{there}/autoscale/", 202, max=2),
+            lambda: os.kill(pair.two.pid(there), signal.SIGKILL),
+        ):
+            eventually(lambda: pair.two.is_ready(app, there), BACK_WITHIN_S)
+            since = len(stream.events)
+            happen()
+            eventually(lambda since=since: is_told(since))
+    # The log of that one is over there, and so says whoever is asked.
+    refused = pair.one.get(f"/{app}/instances/{there}/log/", 501, follow=1)["error"]
+    place = f"/{app}/instances/{there}/log/?follow=1"
+    assert refused["hint"] == f"GET http://127.0.0.1:{pair.two.port}{place}"

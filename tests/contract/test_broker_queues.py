@@ -104,6 +104,7 @@ def test_a_broker_that_is_down_shows_nothing(at: At, queue: str) -> None:
     for broker in NOWHERE:
         if isinstance(at.port, MemoryBrokerQueues):
             at.port.breaks(broker)
+        assert at.port.depths(broker, [queue]) == {}
         with pytest.raises(Unavailable):
             at.port.waiting(broker, [queue])
 
@@ -116,7 +117,7 @@ def test_many_at_once(server: str, queue: str, request: pytest.FixtureRequest) -
 
     found = BrokerQueues().depths(url, [missing, queue, missing, queue])
 
-    assert found == {missing: 0, queue: 2}
+    assert {name: each.messages for name, each in found.items()} == {missing: 0, queue: 2}
 
 
 @pytest.mark.parametrize("broker", NOWHERE)
@@ -192,7 +193,8 @@ def test_a_queue_that_is_somebody_s_alone(rabbitmq_url: str, queue: str) -> None
         connection.channel().queue_declare(queue, exclusive=True)
         assert BrokerQueues().depth(rabbitmq_url, queue) is None
         others = [f"{queue}-1", queue, f"{queue}-2"]
-        assert BrokerQueues().depths(rabbitmq_url, others) == {others[0]: 0, others[2]: 0}
+        empty = Depth(0, 0)
+        assert BrokerQueues().depths(rabbitmq_url, others) == {others[0]: empty, others[2]: empty}
         assert list(BrokerQueues().waiting(rabbitmq_url, others)) == [others[0], others[2]]
         with pytest.raises(Conflict, match="RESOURCE_LOCKED"):
             BrokerQueues().purge(rabbitmq_url, queue)

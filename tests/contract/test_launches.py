@@ -18,6 +18,7 @@ from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.ports import Launches
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Running
+from cyme_supd.domain.tail import Piece, Place
 from cyme_supd.errors import Unavailable
 from cyme_supd.testing.launches import MemoryLaunches
 from cyme_supd.workers.launches import LaunchedFiles, LaunchFiles, WorkerLogs, trim_logs
@@ -185,6 +186,27 @@ class TestLogs:
         assert WorkerLogs(tmp_path).tail("w1", 4) == b"6789"
         assert WorkerLogs(tmp_path).tail("w1", 99) == b"0123456789"
 
+    def test_what_comes_after_a_place(self, tmp_path: Path) -> None:
+        logs, path = WorkerLogs(tmp_path), tmp_path / "w1" / "worker.log"
+        assert logs.read("w1", None, 9) == Piece(b"", Place())
+        path.parent.mkdir()
+        path.write_bytes(b"one\ntwo\n")
+        first = logs.read("w1", Place(), 99)
+        assert first.data == b"one\ntwo\n"
+        assert logs.read("w1", None, 6) == Piece(b"two\n", first.place)
+        assert logs.read("w1", first.place, 6) == Piece(b"", first.place)
+        with path.open("ab") as file:
+            file.write(b"0123456789")
+        more = logs.read("w1", first.place, 6)
+        assert (more.data, more.skipped) == (b"456789", 4)
+        # Cut off, and another file.
+        path.write_bytes(b"new\n")
+        assert logs.read("w1", more.place, 6).data == b"new\n"
+        path.rename(path.with_name("old"))
+        assert logs.read("w1", more.place, 6) == Piece(b"", Place())
+        path.write_bytes(b"other\nthat is longer than it was\n")
+        assert logs.read("w1", more.place, 99).data == path.read_bytes()
+
     def test_of_one_that_never_started_is_empty(self, tmp_path: Path) -> None:
         assert WorkerLogs(tmp_path).tail("w1", 4) == b""
 
@@ -212,3 +234,5 @@ class TestLogs:
 
         with pytest.raises(Unavailable):
             WorkerLogs(tmp_path).tail("w1", 4)
+        with pytest.raises(Unavailable):
+            WorkerLogs(tmp_path).read("w1", None, 4)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from tests.streams import Stream
 from tests.support import eventually, still_running
 
 SCRIPT = """
@@ -189,7 +190,20 @@ def waiting(server: Server) -> Callable[[], None]:
     return check
 
 
-@pytest.mark.parametrize("hold", [None, kept_alive, silent, waiting])
+def listening(server: Server) -> Callable[[], None]:
+    held = ExitStack()
+    client = held.enter_context(httpx.Client(base_url=server.url, timeout=30))
+    stream = held.enter_context(Stream(client, "/api/events/"))
+    eventually(lambda: stream.events)
+
+    def check() -> None:
+        eventually(lambda: stream.has_ended)
+        held.close()
+
+    return check
+
+
+@pytest.mark.parametrize("hold", [None, kept_alive, silent, waiting, listening])
 def test_it_ends_soon_and_whole(
     hold: Callable[[Server], Callable[[], None]] | None, server: Server
 ) -> None:
@@ -202,6 +216,27 @@ def test_it_ends_soon_and_whole(
     assert still_running(workers) == []
     # They ended by themselves, before the arbiter's patience did.
     assert b"SIGKILL" not in server.log()
+
+
+def test_streams_leave_threads_for_others(server: Server) -> None:
+    """And whoever goes away leaves room for the next."""
+    with ExitStack() as held:
+        client = held.enter_context(httpx.Client(base_url=server.url, timeout=30))
+        streams = [Stream(client, "/api/events/") for _ in range(20)]
+        refused = [each.answer for each in streams if each.answer.status_code == 503]
+        assert len(refused) == 8
+        assert all(int(each.headers["Retry-After"]) > 0 for each in refused)
+        for each in streams:
+            held.enter_context(each)
+        assert httpx.get(f"{server.url}/ping/").json() == {"ok": "pong"}
+        assert httpx.get(f"{server.url}/").json() == []
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+
+        def is_let_in() -> bool:
+            with Stream(client, "/api/events/") as stream:
+                return stream.answer.status_code == 200
+
+        eventually(is_let_in)
 
 
 def test_workers_do_not_outlive_an_arbiter_that_is_killed(server: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cyme_supd.domain.status import Backlog
+from cyme_supd.domain.status import Backlog, Depth
 from cyme_supd.testing.clock import FakeClock
 from cyme_supd.workers.backlogs import MOST_QUEUES, BacklogWatch
 
@@ -15,10 +15,10 @@ class Brokers:
         self.deep: dict[str, int] = {}
         self.seen: set[str] = set()
 
-    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, int]:
+    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
         self.asked.append((broker, len(queues)))
         self.seen.update(queues)
-        return {name: self.deep.get(name, 0) for name in queues}
+        return {name: Depth(self.deep.get(name, 0), None) for name in queues}
 
 
 def test_nothing_is_asked_where_nobody_is_idle() -> None:
@@ -67,7 +67,7 @@ def test_a_round_does_not_grow_with_the_fleet_and_all_have_their_turn() -> None:
 
 def test_one_broker_that_tells_nothing_is_no_news() -> None:
     class Down(Brokers):
-        def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, int]:
+        def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
             return {}
 
     watch = BacklogWatch(Down(), FakeClock(), 5.0)

@@ -104,6 +104,8 @@ READINGS = (
     "/api/docs",
     "/api/overview/",
     "/api/audit/",
+    "/api/events/",
+    "/api/queues/",
     "/metrics/",
 )
 OF_CALLERS = ("/api/users/", "/api/users/boris/", "/api/tokens/", "/api/tokens/0123456789ab/")

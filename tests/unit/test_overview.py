@@ -9,6 +9,7 @@ import pytest
 
 from cyme_supd.domain.attention import CHANGING, HELD, ILL, OFF, UNKNOWN, WELL, attention, worst
 from cyme_supd.domain.status import Condition, ProcessState, Status
+from cyme_supd.service.overview import GOOD_S
 from cyme_supd.web import gathering
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
@@ -78,3 +79,15 @@ def test_of_many_branches() -> None:
     there = {"data": {"apps": [], "queues": [], "instances": [ill]}}
     found = gathering.overview(here, {"b2": there}, {})
     assert found == {"data": {"apps": [1], "queues": [], "instances": [ill, well]}}
+
+
+def test_who_asks_at_once_is_shown_the_same(house: World) -> None:
+    house.clock.listeners.clear()
+    house.service.apps.put("foo", {})
+    first = house.service.overviews.get()
+    assert house.service.overviews.get() is first
+    house.clock.sleep(GOOD_S)
+    second = house.service.overviews.get()
+    assert second is not first
+    house.service.apps.put("bar", {})
+    assert [each.name for each in house.service.overviews.get().apps] == ["bar", "foo"]

@@ -15,7 +15,7 @@ from cyme_supd.errors import Unavailable
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.pages_support import PAGES
-from tests.unit.service_support import START, World
+from tests.unit.service_support import BROKER, START, World
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 EVIL = "<script>alert(1)</script>"
@@ -56,6 +56,15 @@ def test_what_the_pages_need(client: FlaskClient) -> None:
         answer = client.get(link)
         assert answer.status_code == 200
         assert "max-age" in answer.headers["Cache-Control"]
+    for script in ("live.js", "log.js"):
+        text = client.get(f"/admin/static/{script}").get_data(as_text=True)
+        for imported in re.findall(r'from "\./([^"]+)"', text):
+            answer = client.get(f"/admin/static/{imported}")
+            assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+            # Nothing tells one version of it from another.
+            assert "no-cache" in answer.headers["Cache-Control"]
+            same = {"If-None-Match": answer.headers["ETag"]}
+            assert client.get(f"/admin/static/{imported}", headers=same).status_code == 304
     assert client.get("/admin/static/../base.html").status_code == 404
     assert client.get("/admin/static/base.html").status_code == 404
 
@@ -82,6 +91,18 @@ def test_a_browser_is_sent_there_and_a_program_is_not(client: FlaskClient) -> No
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.1"):
         assert client.get("/", headers={"Accept": accept}).get_json() == ["foo"]
     assert client.get("/").get_json() == ["foo"]
+
+
+def test_a_page_that_is_only_older_is_not_sent_again(client: FlaskClient, house: World) -> None:
+    house.clock.listeners.clear()
+    for path in PAGES:
+        first = client.get(f"/admin/{path}")
+        house.clock.sleep(1)
+        same = client.get(f"/admin/{path}", headers={"If-None-Match": first.headers["ETag"]})
+        assert (same.status_code, same.get_data()) == (304, b""), path
+    client.post("/foo/instances/!/w1/autoscale/?max=9")
+    other = client.get("/admin/instances/", headers={"If-None-Match": first.headers["ETag"]})
+    assert other.status_code == 200
 
 
 def test_who_needs_somebody_is_first(client: FlaskClient, house: World) -> None:
@@ -164,3 +185,18 @@ def test_where_the_store_is_away(client: FlaskClient, house: World) -> None:
         text = shown(client, path, 503)
         assert "The database is locked" in text
         assert "try again" in text
+
+
+def test_queues_are_asked_for_together(client: FlaskClient, house: World) -> None:
+    client.put("/bar/")
+    client.put("/bar/queues/tasks/", json={"exchange": "other"})
+    house.broker_queues.holds(BROKER, "tasks", 7)
+    house.broker_queues.asked.clear()
+    found = client.get("/api/queues/").get_json()["data"]["queues"]
+    assert [(each["app"], each["exchange"], each["depth"]) for each in found] == [
+        ("bar", "other", 7),
+        ("foo", "tasks", 7),
+    ]
+    assert house.broker_queues.asked == [(BROKER, "tasks")]
+    house.broker_queues.breaks(BROKER)
+    assert "not known" in shown(client, "queues/")

@@ -224,7 +224,7 @@ def test_what_a_branch_that_is_gone_keeps_waiting(house: World) -> None:
 
 
 def test_a_crowd_is_not_made_larger(house: World) -> None:
-    taken = [house.service._waits.slot() for _ in range(16)]
+    taken = [house.service.waits.slot() for _ in range(16)]
     for each in taken:
         each.__enter__()
     plan = planned(house, edit(arguments="-O fair"))

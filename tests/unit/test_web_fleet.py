@@ -108,6 +108,9 @@ def test_any_instance_is_asked_through_any_branch(foo: Places, through: str) -> 
         }
         log = client.get(f"/foo/instances/w{number}/log/?bytes=4")
         assert (log.status_code, log.get_data(as_text=True)) == (200, "two\n")
+        if branch != through:
+            refused = ok(client.get(f"/foo/instances/w{number}/log/?follow=1"), 501)["error"]
+            assert refused["hint"] == f"GET http://h/foo/instances/w{number}/log/?follow=1"
 
 
 @pytest.mark.parametrize("path", ["/foo/instances/w2/", "/instances/w2/", "/foo/instances/!/w2/"])

@@ -154,7 +154,7 @@ def test_stats_and_log(client: FlaskClient, house: World) -> None:
     assert (log.mimetype, log.get_data(as_text=True)) == ("text/plain", "café\n")
     for wrong in ("0", "-1", "x", "1048577"):
         assert client.get(f"/foo/instances/w1/log/?bytes={wrong}").status_code == 400
-    assert client.get("/foo/instances/w1/log/?follow=1").status_code == 400
+    assert client.get("/foo/instances/w1/log/?folow=1").status_code == 400
 
 
 def test_the_asynchronous_form(client: FlaskClient, house: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from mimetypes import guess_type
 
 from flask import Blueprint, Response, g, redirect, request
@@ -46,7 +47,7 @@ def blueprint(clock: Clock) -> Blueprint:
     for rule, page in pages.items():
         noun.add_url_rule(rule, page.__name__, _page(page, clock), methods=["GET"])
     noun.add_url_rule("/matching/", "matching", instances.matching, methods=["GET"])
-    noun.add_url_rule("/static/<name>", "static", static, methods=["GET"])
+    noun.add_url_rule("/static/<path:name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
     noun.register_error_handler(CymeError, failed)
     return noun
@@ -61,21 +62,32 @@ def _send_people_here() -> AnyResponse | None:
 def _page(page: Page, clock: Clock) -> Callable[..., Response]:
     def show(**path: str) -> Response:
         g.now = clock.now()
-        return rendering.page(page(**path))
+        text = page(**path)
+        made = rendering.page(text)
+        made.set_etag(rendering.tag_of(text), weak=True)
+        made.make_conditional(request)
+        return made
 
     show.__name__ = page.__name__
     return show
 
 
 def static(name: str) -> Response:
-    found = {each.name: each for each in templates("admin").joinpath("static").iterdir()}
-    if name not in found:
+    content = _files().get(name)
+    if content is None:
         raise NotFound("there is no such file")
-    kind = guess_type(name)[0] or "text/plain"
-    made = Response(found[name].read_bytes(), content_type=kind)
+    made = Response(content, content_type=guess_type(name)[0] or "text/plain")
     # What a script imports is asked for without the sum of its content.
     is_named = bool(request.query_string)
     made.headers["Cache-Control"] = "private, max-age=3600" if is_named else "private, no-cache"
     made.add_etag()
     made.make_conditional(request)
     return made
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    folder = templates("admin").joinpath("static")
+    found = {f"vendor/{each.name}": each for each in folder.joinpath("vendor").iterdir()}
+    found |= {each.name: each for each in folder.iterdir() if each.is_file()}
+    return {name: each.read_bytes() for name, each in found.items()}

@@ -52,6 +52,7 @@ def instance(app: str, name: str) -> str:
         at_once=f"/{segment(app)}/instances/!/{segment(name)}",
         queues=[each["name"] for each in seen.data("queues") if each["app"] == app],
         found=found.value,
+        log_bytes=LOG_BYTES,
         log=ask(f"{place}log/", bytes=LOG_BYTES),
         events=ask("/api/audit/", app=app, name=name, limit=EVENTS).data("events"),
     )

@@ -8,17 +8,13 @@ from cyme_supd.web.paths import queue_name
 
 
 def queues() -> str:
-    seen = ask("/api/overview/")
-    listed = seen.data("queues")[:ROWS]
-    rows = [
-        ask(f"/{segment(each['app'])}/queues/{segment(each['name'])}/").value | each
-        for each in listed
-    ]
+    found, seen = ask("/api/queues/"), ask("/api/overview/")
+    listed = found.data("queues")
     return render(
         "queues",
-        answers=(seen,),
-        rows=rows,
-        count=len(seen.data("queues")),
+        answers=(found,),
+        rows=listed[:ROWS],
+        count=len(listed),
         apps=[each["name"] for each in seen.data("apps")],
     )
 

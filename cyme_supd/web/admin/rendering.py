@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from flask import Response, current_app, g, request
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from cyme_supd import __version__
@@ -34,6 +36,7 @@ MENU = (
 )
 #: Rows on a page; the whole of a large fleet is no page.
 ROWS = 100
+_AGE = re.compile("(<time [^>]*data-age>)[^<]*")
 
 _CONTENT_SECURITY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -119,10 +122,19 @@ def _query(**changes: Any) -> str:
     return "?" + urlencode({**request.args.to_dict(), **changes})
 
 
-def _ago(text: str | None) -> str:
-    """How long ago that was, roughly: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
-    if not text:
-        return ""
+def tag_of(page: str) -> str:
+    """The same of a page that is only older: a script tells ages as they pass."""
+    return hashlib.sha256(_AGE.sub(r"\1", page).encode()).hexdigest()[:32]
+
+
+def _ago(text: str | None) -> Markup:
+    """A ``<time>`` with how long ago that was."""
+    made = Markup('<time datetime="{0}" title="{0}" data-age>{1}</time>')
+    return made.format(text, _age(text)) if text else Markup()
+
+
+def _age(text: str) -> str:
+    """Roughly: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
     seconds = max(0.0, (g.now - datetime.fromisoformat(text)).total_seconds())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:

@@ -1,53 +1,155 @@
 // Keeps a page as it is now. Nothing else.
+//
+// What somebody does on it stays: a form with data-keep that was touched, an open
+// dialog, what is unfolded, and what has data-own, which is another script's.
 
-const EVERY_MS = 1000;
-const SLOWEST_MS = 15000;
+import { Idiomorph } from "./vendor/idiomorph.js";
+import { listen } from "./stream.js";
+
+const LEAST_MS = 250;
+const POLL_MS = 2000;
+const SLOWEST_MS = 30000;
+const SAFE_MS = 15000;
 const live = document.getElementById("live");
-let pause = EVERY_MS;
+const touched = new WeakSet();
+let isLive = false;
+let isAsking = false;
+let isWanted = false;
+let timer = 0;
+let pause = POLL_MS;
+let least = LEAST_MS;
+let askedAt = 0;
+let tag = "";
+// How far the server's clock is ahead of this one's.
+let ahead = 0;
 
-// Whoever reads a selection, types, or answers a question is not interrupted.
-function isBusy() {
-  const focused = document.activeElement;
-  const isTyping = focused && /^(INPUT|SELECT|TEXTAREA)$/.test(focused.tagName);
-  return isTyping || document.hidden || String(getSelection()) !== "";
+function show(word, kind) {
+  if (live.textContent !== word) live.textContent = word;
+  live.className = kind;
 }
+
+// Whoever reads a selection is not interrupted.
+const isReading = () => String(getSelection()) !== "";
+
+const isKept = (node) => node instanceof Element
+  && (touched.has(node) || node.hasAttribute("data-own") || (node.tagName === "DIALOG" && node.open));
+
+const keeps = (node) => isKept(node) || (node instanceof Element
+  && [...node.querySelectorAll("[data-keep], dialog[open]")].some(isKept));
 
 function place(text) {
   const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("main");
-  const main = document.getElementById("main");
-  if (!fresh || fresh.innerHTML === main.dataset.shown) return;
-  const focused = document.activeElement;
-  const path = focused && focused.dataset ? focused.dataset.path : null;
-  const scrolled = [...main.querySelectorAll(".wide, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
-  main.innerHTML = fresh.innerHTML;
-  main.dataset.shown = fresh.innerHTML;
-  main.querySelectorAll(".wide, pre").forEach((each, number) => {
-    if (scrolled[number]) [each.scrollLeft, each.scrollTop] = scrolled[number];
+  if (!fresh) return;
+  Idiomorph.morph(document.getElementById("main"), fresh, {
+    ignoreActiveValue: true,
+    callbacks: {
+      beforeNodeMorphed: (node) => !isKept(node),
+      beforeNodeRemoved: (node) => !keeps(node),
+      beforeAttributeUpdated: (name, node) => !(name === "open" && /^(DETAILS|DIALOG)$/.test(node.tagName)),
+    },
   });
-  if (path) {
-    const same = [...main.querySelectorAll("button")].find((each) => each.dataset.path === path);
-    if (same) same.focus();
+  age();
+}
+
+async function ask() {
+  const answer = await fetch(location.href, {
+    headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store",
+  });
+  if (answer.redirected && new URL(answer.url).pathname !== location.pathname) {
+    location.assign(answer.url);
+    return;
   }
+  // Not signed in any more: the page itself is sent where that is done.
+  if (answer.status === 401) {
+    location.reload();
+    return;
+  }
+  const said = Date.parse(answer.headers.get("Date"));
+  if (said) ahead = said - Date.now();
+  if (answer.status !== 304) {
+    if (!answer.ok) throw new Error(String(answer.status));
+    place(await answer.text());
+    tag = answer.headers.get("ETag") || "";
+  }
+  pause = POLL_MS;
+  show(isLive ? "live" : `every ${POLL_MS / 1000} s`, isLive ? "well" : "unknown");
 }
 
 async function look() {
+  clearTimeout(timer);
+  if (isAsking) {
+    isWanted = true;
+    return;
+  }
+  if (document.hidden) return;
+  if (isReading()) {
+    timer = setTimeout(look, POLL_MS);
+    return;
+  }
+  isAsking = true;
+  isWanted = false;
+  const begunAt = performance.now();
   try {
-    if (!isBusy()) {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (answer.ok) place(await answer.text());
-      // Not signed in any more: the page itself is sent where that is done.
-      if (answer.status === 401) location.reload();
-      live.textContent = answer.ok ? "live" : `not live: ${answer.status}`;
-      live.className = answer.ok ? "well" : "ill";
-      pause = answer.ok ? EVERY_MS : Math.min(2 * pause, SLOWEST_MS);
-    }
-  } catch {
-    live.textContent = "not live: no connection";
-    live.className = "ill";
+    await ask();
+  } catch (error) {
+    const why = error instanceof TypeError ? "no connection" : error.message;
+    show(`not live: ${why}`, "ill");
     pause = Math.min(2 * pause, SLOWEST_MS);
   }
-  setTimeout(look, pause);
+  askedAt = performance.now();
+  // What a server has much to do with is asked for less often.
+  least = Math.max(LEAST_MS, 4 * (askedAt - begunAt));
+  isAsking = false;
+  timer = setTimeout(look, isLive && pause === POLL_MS ? SAFE_MS : pause);
+  if (isWanted) soon();
 }
 
-document.addEventListener("visibilitychange", () => { pause = EVERY_MS; });
-setTimeout(look, EVERY_MS);
+// Something has changed; what changes at once is looked at once, and not by all at once.
+function soon() {
+  isWanted = true;
+  if (isAsking) return;
+  clearTimeout(timer);
+  timer = setTimeout(look, Math.max(0, askedAt + least - performance.now()) + 100 * Math.random());
+}
+
+function concerns(change) {
+  const { app, name } = document.getElementById("main").dataset;
+  if (app === undefined || !change.app) return true;
+  return change.app === app && (change.kind !== "instance" || change.name === name);
+}
+
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+
+function age() {
+  for (const each of document.querySelectorAll("time[data-age]")) {
+    const seconds = Math.max(0, (Date.now() + ahead - Date.parse(each.dateTime)) / 1000);
+    const [size, unit] = UNITS.find(([size]) => seconds >= 2 * size) || [1, "s"];
+    const text = `${Math.floor(seconds / size)} ${unit}`;
+    if (each.textContent !== text) each.textContent = text;
+  }
+}
+
+function touch(event) {
+  const form = event.target.closest("[data-keep]");
+  if (form) touched.add(form);
+}
+
+function leave(event) {
+  const form = event.target.closest("[data-keep]");
+  if (form) touched.delete(form);
+}
+
+document.addEventListener("input", touch);
+document.addEventListener("submit", leave);
+document.addEventListener("reset", leave);
+document.addEventListener("visibilitychange", soon);
+setInterval(age, 1000);
+listen(
+  live.dataset.events,
+  (kind, data) => { if (kind === "change" && concerns(JSON.parse(data))) soon(); },
+  (now) => {
+    if (now !== isLive) soon();
+    isLive = now;
+  },
+);
+timer = setTimeout(look, POLL_MS);

@@ -58,12 +58,14 @@ class TestApps:
             assert view.app("bar") == app("bar")
 
     def test_one_that_is_being_deleted_goes_with_its_last_instance(self, store: Store) -> None:
-        fill(store, app(), instance("w1"), instance("w2"))
+        fill(store, app(), queue(), instance("w1"), instance("w2"))
         with store.writing() as transaction:
             transaction.save_app(app(is_deleting=True))
             transaction.remove_instance("w1")
         with store.reading() as view:
             assert view.app_names() == []
+            assert view.apps() == []
+            assert view.queues() == []
             assert view.app("foo").is_deleting
         with store.writing() as transaction:
             transaction.remove_instance("w2")
@@ -88,6 +90,7 @@ class TestApps:
             assert view.app_names(after="b") == []
             assert view.app_names(after="a.0") == ["a.1", "b"]
             assert view.app_names(limit=0) == []
+            assert [each.name for each in view.apps()] == names
 
     def test_names_differ_by_case(self, store: Store) -> None:
         fill(store, app("Foo"), app("foo", pool="solo"))
@@ -101,6 +104,7 @@ class TestApps:
         with store.reading() as view:
             assert view.app_names() == ["bar"]
             assert view.queue_names("bar") == ["tasks"]
+            assert view.queues() == [queue(app="bar")]
         fill(store, app())
         with store.reading() as view:
             assert view.queue_names("foo") == []

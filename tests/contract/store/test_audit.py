@@ -45,6 +45,9 @@ def test_each_has_a_number_of_its_own(store: Store) -> None:
         ids = [each.id for each in view.audit(Query())]
     assert ids == sorted(set(ids), reverse=True)
     assert len(ids) == 2
+    kept(store, later(-9))
+    assert found(store, newer_than=ids[0]) == [later(-9)]
+    assert found(store, newer_than=ids[1]) == [EVENT, later(-9)]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ class TestInstances:
         with store.reading() as view:
             assert view.instance("w1") == whole
             assert view.instances("foo") == [whole, instance("w2")]
+            assert view.instances() == view.instances(branch="b1") == [whole, instance("w2")]
+            assert view.instances(branch="b2") == view.instances("bar") == []
 
     def test_when_those_of_a_branch_were_created(self, store: Store) -> None:
         later = AT + timedelta(microseconds=1)

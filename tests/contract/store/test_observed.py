@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -43,6 +44,25 @@ class TestStatuses:
             assert view.status("w1").state is ProcessState.RUNNING  # type: ignore[union-attr]
             assert view.statuses("b1") == {"w1": self.WHOLE, "w2": Status("w2", 1)}
             assert view.statuses("nope") == {}
+            assert view.statuses() == {**view.statuses("b1"), "w3": Status("w3", 1)}
+
+    def test_a_trace_is_another_where_the_status_is(self, store: Store) -> None:
+        fill(store, app(), app("bar"), instance(), instance("w3", "bar", branch="b2"))
+        observe(store, self.WHOLE, Status("w3", 1))
+        with store.reading() as view:
+            before = view.traces()
+            assert before == view.traces()
+            assert {name: each.app for name, each in before.items()} == {"w1": "foo", "w3": "bar"}
+            assert view.traces("b1") == {"w1": before["w1"]}
+        later = (replace(self.WHOLE.conditions[0], message="it answers"), self.WHOLE.conditions[1])
+        for other in (replace(self.WHOLE, pid=4712), replace(self.WHOLE, conditions=later)):
+            observe(store, other)
+            with store.reading() as view:
+                assert view.traces()["w1"] != before["w1"]
+                assert view.traces()["w3"] == before["w3"]
+        observe(store, self.WHOLE)
+        with store.reading() as view:
+            assert view.traces() == before
 
     def test_there_is_none_before_the_first(self, store: Store) -> None:
         fill(store, app(), instance())
@@ -110,6 +130,7 @@ class TestBranches:
             assert view.branch("b1") == observed
             assert view.branch("b2") == branch("b2")
             assert view.branch_ids() == ["b1", "b2"]
+            assert view.branches() == [observed, branch("b2")]
 
     def test_one_that_is_not_there(self, store: Store) -> None:
         with store.reading() as view:
