@@ -15,7 +15,7 @@ _QUIET = (WELL, OFF, HELD)
 def fleet() -> str:
     seen, found = ask("/api/overview/"), ask("/branches/")
     ids = found.value if found.is_ok else []
-    branches = [ask(f"/branches/{segment(id)}/").value for id in ids]
+    branches = [ask(f"/branches/{segment(id)}/").value for id in ids[:ROWS]]
     rows = seen.data("instances")
     return render(
         "fleet",
