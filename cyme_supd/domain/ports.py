@@ -22,12 +22,14 @@ from cyme_supd.domain.merging import Merged
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.orphans import Inventory, Stray, Waiting
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.samples import Sampled, SampledEdit
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
 from cyme_supd.domain.task import Task, UrlRequest
+from cyme_supd.domain.transitions import Transitions, TransitionsEdit
 
 
-class View(Accounts, Protocol):
+class View(Accounts, Sampled, Transitions, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -111,7 +113,7 @@ class View(Accounts, Protocol):
         """The stamp for a change that is executed on several branches, here first."""
 
 
-class Transaction(View, AccountsEdit, Protocol):
+class Transaction(View, AccountsEdit, SampledEdit, TransitionsEdit, Protocol):
     """A look that also writes; all of it or none is stored.
 
     Every app and queue that it adds, edits or removes gets a newer version.
@@ -196,7 +198,7 @@ class Store(Protocol):
         """
 
     def recording(self) -> AbstractContextManager[Transaction]:
-        """Store what nobody else decides on: a branch's row, its lease, tasks that ended.
+        """Store what nobody else decides on: a branch's row, lease and samples, tasks that ended.
 
         Nothing else. It waits for nobody who writes, where the database can do that.
         """
