@@ -36,6 +36,7 @@ from cyme_supd.service.consumers import Consumed, Consumers
 from cyme_supd.service.context import Context, ThisBranch
 from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
+from cyme_supd.service.history import History
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
 from cyme_supd.service.measures import Measured, Measures, Measuring
@@ -66,6 +67,7 @@ __all__ = [
     "Fleet",
     "Health",
     "HealthCheck",
+    "History",
     "InstanceReply",
     "Instances",
     "MadeToken",
@@ -128,6 +130,7 @@ class Service:
         metrics: Metrics | None = None,
     ) -> None:
         store = AuditedStore(store, clock, here.id)
+        self.metrics = metrics or Metrics()
         self._waits = Waits(store, logs, clock, here, max_waits)
         self.catalogue = Catalogue(store, hints, clock)
         self.fleet = Fleet(mailbox, presence, store, self.catalogue, here)
@@ -150,6 +153,7 @@ class Service:
             here=here,
             waits=self._waits,
             audit=Audit(store, clock, here.id),
+            metrics=self.metrics,
         )
         self.here = here
         self.clock = clock
@@ -165,13 +169,13 @@ class Service:
         self.plans = Plans(context)
         self.orphans = Orphans(context)
         self.overviews = Overviews(context)
+        self.history = History(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)
         self.moves = Moves(context, self.arrivals)
         self.roster = Roster(context)
         self.health = HealthCheck(context)
-        self.metrics = metrics or Metrics()
         self.measuring = Measuring(context, self.metrics)
 
     def stop(self) -> None:

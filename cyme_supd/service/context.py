@@ -20,6 +20,7 @@ from cyme_supd.domain.ports import (
     WorkerQuestions,
 )
 from cyme_supd.domain.spec import Worker
+from cyme_supd.metrics import Metrics
 from cyme_supd.service.audit import Audit
 from cyme_supd.service.claims import Claims
 from cyme_supd.service.fleet import Fleet
@@ -51,3 +52,4 @@ class Context:
     here: ThisBranch
     waits: Waits
     audit: Audit
+    metrics: Metrics

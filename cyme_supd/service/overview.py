@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cyme_supd.domain import pause
 from cyme_supd.domain.attention import Attention, attention
 from cyme_supd.domain.ports import View
+from cyme_supd.domain.samples import Point
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Status
 from cyme_supd.service.context import Context
+from cyme_supd.service.gauges import queues_seen
 from cyme_supd.service.looking import branch_or_none
 from cyme_supd.service.observed import shown
 
@@ -26,11 +28,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Without those that are being deleted; ``seen`` is in the order of names."""
+    """Without those that are being deleted; ``seen`` is in the order of names.
+
+    ``waiting`` is by app and queue, as far as is known here.
+    """
 
     apps: Sequence[App]
     queues: Sequence[Queue]
     seen: Sequence[Seen]
+    waiting: Mapping[tuple[str, ...], Point]
 
 
 class Overviews:
@@ -48,7 +54,8 @@ class Overviews:
                 for name in view.queue_names(app.name)
             ]
             seen = [each for id in self._branches(view) for each in self._seen(view, id)]
-        return Overview(apps, queues, sorted(seen, key=lambda each: each.instance.name))
+        seen.sort(key=lambda each: each.instance.name)
+        return Overview(apps, queues, seen, queues_seen(self._context.metrics))
 
     def _branches(self, view: View) -> list[str]:
         here = self._context.here

@@ -11,11 +11,13 @@ from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.declaration import check_own_queue_name, declaration, defaults
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.ports import Transaction, View
+from cyme_supd.domain.samples import Point
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, NotFound, Unavailable
 from cyme_supd.service.brokers import broker_of_queue, consumers_of
 from cyme_supd.service.context import Context
+from cyme_supd.service.gauges import queues_seen
 from cyme_supd.service.goals import Goal, let_go
 from cyme_supd.service.looking import branch_or_none, check_alive
 from cyme_supd.service.observed import assemble, broker_key, is_known_down
@@ -27,10 +29,11 @@ MOVED = 10
 
 @dataclass(frozen=True, slots=True)
 class QueueDetails:
-    """``depth`` is ``None`` where the broker did not tell."""
+    """``depth`` is ``None`` where the broker did not tell, ``oldest_s`` where nobody knows."""
 
     queue: Queue
     depth: Depth | None
+    oldest_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,10 @@ class Queues:
             owner, queue = view.app(app), view.queue(app, name)
             broker = self._reachable(view, owner, name)
         depth = self._context.broker_queues.depth(broker, name) if broker else None
-        return QueueDetails(pause.shown(queue, self._context.clock.now()), depth)
+        seen = queues_seen(self._context.metrics).get((app, name), Point())
+        # What was seen is a moment old: by now it may be empty.
+        oldest_s = 0.0 if depth is not None and not depth.messages else seen.oldest_s
+        return QueueDetails(pause.shown(queue, self._context.clock.now()), depth, oldest_s)
 
     def put(self, app: str, name: str, given: Mapping[str, Any]) -> QueueReply:
         """Declare it, or edit the declaration by what is *given*.

@@ -17,6 +17,7 @@ from cyme_supd.web import (
     counting,
     errors,
     guard,
+    history,
     instances,
     journal,
     meta,
@@ -86,6 +87,7 @@ def _nouns(service: Service) -> list[Blueprint]:
             tasks,
             audit,
             overview,
+            history,
             access,
             contract,
         )
