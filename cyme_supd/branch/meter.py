@@ -121,7 +121,7 @@ def _point(backlogs: Sequence[Backlog], now: float) -> Point:
         return Point()
     ages = [age for each in backlogs if (age := age_s(each, now)) is not None]
     is_known = len(ages) == len(backlogs)
-    return Point(sum(each.messages for each in backlogs), max(ages) if is_known else None)
+    return Point(sum(each.messages for each in backlogs), round(max(ages), 1) if is_known else None)
 
 
 class CountingPublisher:

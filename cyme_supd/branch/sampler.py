@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from cyme_supd.branch.meter import AppQueue, Meter
+from cyme_supd.branch.meter import Meter
 from cyme_supd.clock import Clock
 from cyme_supd.domain.ports import RemoteControl, Store
 from cyme_supd.domain.samples import COARSE_S, Begun, Point, Sample, begun, moment, together
@@ -90,10 +89,8 @@ class Sampler:
 
     def _by_app(self) -> dict[str, dict[str, Point]]:
         found: defaultdict[str, dict[str, Point]] = defaultdict(dict)
-        queues: Mapping[AppQueue, Point] = self._meter.queues(self._clock.monotonic())
-        for (app, name), point in queues.items():
-            age_s = point.oldest_s
-            found[app][name] = replace(point, oldest_s=None if age_s is None else round(age_s, 1))
+        for (app, name), point in self._meter.queues(self._clock.monotonic()).items():
+            found[app][name] = point
         return found
 
     def _instances(self) -> dict[str, dict[str, Point]]:

@@ -24,7 +24,7 @@ _MOST, _ALL = ("depth", "oldest_s"), ("per_s", "running", "processes", "most")
 COLUMNS = (*_MOST, *_ALL)
 #: By column, as long as ``at``, which has epoch seconds.
 Series = Mapping[str, Sequence[float | None]]
-_Rows = dict[float, dict[str, float | None]]
+_Rows = dict[int, dict[str, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ def together(points: Iterable[Point]) -> Point:
 def series(points: Sequence[tuple[datetime, Point]]) -> Series:
     """What one branch has measured, with empty moments where it has not."""
     rows: _Rows = {}
-    before: tuple[float, Point] | None = None
+    before: tuple[int, Point] | None = None
     for moment, point in points:
-        at = moment.timestamp()
+        at = int(moment.timestamp())
         if before is not None and at - before[0] > GAP_S:
             rows[before[0] + STEP_S] = {}
             before = None
@@ -149,7 +149,7 @@ def series(points: Sequence[tuple[datetime, Point]]) -> Series:
     return _columns(rows)
 
 
-def _rate(before: tuple[float, Point] | None, at: float, point: Point) -> float | None:
+def _rate(before: tuple[int, Point] | None, at: int, point: Point) -> float | None:
     if before is None or before[1].begun is None or point.begun is None:
         return None
     count = point.begun - before[1].begun
@@ -167,7 +167,7 @@ def combined(parts: Iterable[Series]) -> Series:
     for part in known:
         for number, at in enumerate(part["at"]):
             if at is not None and at <= end:
-                row = rows.setdefault(at, {})
+                row = rows.setdefault(int(at), {})
                 for name in COLUMNS:
                     row[name] = _joined(name, row.get(name), part[name][number])
     return _columns(rows)

@@ -12,6 +12,7 @@ from cyme_supd.web.admin.inner import Answer, ask
 from cyme_supd.web.admin.rendering import ROWS, render
 
 _QUIET = (WELL, OFF, HELD)
+MOST_WAITING = 10
 
 
 def fleet() -> str:
@@ -28,7 +29,14 @@ def fleet() -> str:
         worst=worst(each["level"] for each in rows),
         first=[each for each in rows if each["level"] not in _QUIET][:ROWS],
         apps=_apps(seen, rows),
+        waiting=_waiting(seen)[:MOST_WAITING],
     )
+
+
+def _waiting(seen: Answer) -> list[dict[str, Any]]:
+    """Queues in which something waits, the longest first, then the most."""
+    rows = [each for each in seen.data("queues") if each["depth"]]
+    return sorted(rows, key=lambda one: (one["oldest_s"] or 0.0, one["depth"]), reverse=True)
 
 
 def _apps(seen: Answer, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

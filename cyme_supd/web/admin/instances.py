@@ -44,6 +44,7 @@ def instance(app: str, name: str) -> str:
         name=name,
         place=place,
         found=found.value,
+        changes=ask(f"{place}history/", limit=EVENTS).data("changes"),
         log=ask(f"{place}log/", bytes=LOG_BYTES),
         events=ask("/api/audit/", app=app, name=name, limit=EVENTS).data("events"),
     )

@@ -51,8 +51,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(version=__version__, levels=LEVELS, static=_static_url, query=_query)
-    made.filters.update(ago=_ago, short=_short)
+    made.globals.update(version=__version__, levels=LEVELS, static=_static_url)
+    made.globals.update(query=_query, samples_query=_samples_query)
+    made.filters.update(ago=_ago, short=_short, span=_span)
     return made
 
 
@@ -66,11 +67,23 @@ def _query(**changes: Any) -> str:
     return "?" + urlencode({**request.args.to_dict(), **changes})
 
 
+def _samples_query(**subject: str) -> str:
+    given = {name: value for name, value in subject.items() if value}
+    return f"?{urlencode(given)}" if given else ""
+
+
 def _ago(text: str | None) -> str:
     """How long ago that was, roughly: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
     if not text:
         return ""
-    seconds = max(0.0, (g.now - datetime.fromisoformat(text)).total_seconds())
+    return _span((g.now - datetime.fromisoformat(text)).total_seconds())
+
+
+def _span(seconds: float | None) -> str:
+    """The same of so many seconds."""
+    if seconds is None:
+        return "not known"
+    seconds = max(0.0, seconds)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {unit}"
