@@ -35,7 +35,10 @@ class Look:
 
 def looked(before: Backlog | None, look: Look, now: float, wall: float) -> Backlog:
     """What is known after a look; *now* is monotonic, *wall* in epoch seconds."""
-    known = before.signs if before is not None else {}
+    known = dict(before.signs) if before is not None else {}
+    if before is not None and look.messages < before.messages:
+        # Somebody has consumed and gone between two looks.
+        known.pop(ALONE, None)
     signs = {sign: known.get(sign, now) for sign in look.signs} if look.messages else {}
     since = list(signs.values())
     if look.messages and look.sent_at is not None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cyme_supd.domain.age import Look, age_s, looked, sent_at
+from cyme_supd.domain.age import ALONE, Look, age_s, looked, sent_at
 from cyme_supd.domain.status import Backlog
 
 WALL = 1_800_000_000.0
-A, B = frozenset({"a"}), frozenset({"b"})
+A, B, LEFT = frozenset({"a"}), frozenset({"b"}), frozenset({ALONE})
 
 
 def aged(*looks: tuple[float, Look]) -> float | None:
@@ -28,6 +28,9 @@ def aged(*looks: tuple[float, Look]) -> float | None:
         ([(5, Look(1, A))], 0.0),
         ([(5, Look(1, A)), (15, Look(3, A))], 10.0),
         ([(5, Look(1, A)), (15, Look(3, B))], 0.0),
+        ([(5, Look(2, A)), (15, Look(1, A))], 10.0),
+        ([(5, Look(2, LEFT)), (15, Look(2, LEFT)), (25, Look(3, LEFT))], 20.0),
+        ([(5, Look(2, LEFT)), (15, Look(1, LEFT))], 0.0),
         ([(5, Look(1, A)), (15, Look(3, A | B)), (25, Look(1, B))], 10.0),
         ([(5, Look(1, A)), (15, Look(0)), (25, Look(1, A))], 0.0),
         ([(5, Look(1, A)), (15, Look(1)), (25, Look(1, A))], 0.0),

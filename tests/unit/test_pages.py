@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.access import Role
-from cyme_supd.domain.metrics import MESSAGES, OLDEST, Totals
+from cyme_supd.domain.metrics import MESSAGES, OLDEST, Key, Totals
 from cyme_supd.domain.status import Condition, ProcessState
 from cyme_supd.domain.transitions import Transition
 from cyme_supd.errors import Unavailable
@@ -126,7 +126,7 @@ def test_queues_in_which_most_waits_come_first(
 ) -> None:
     client.put("/foo/queues/mail/")
     assert "nothing waits, as far as is known" in shown(client, "")
-    gauges = {
+    gauges: dict[Key, float] = {
         (MESSAGES.name, ("foo", "tasks")): 900.0,
         (MESSAGES.name, ("foo", "mail")): 2.0,
         (OLDEST.name, ("foo", "mail")): 7300.0,
