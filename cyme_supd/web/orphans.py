@@ -34,10 +34,14 @@ _SOMEBODY = ("branch ", "broker ", "instance ")
 
 
 def counted(service: Service, app: str) -> Mapping[str, int] | None:
-    """How many there are of each kind, on all branches; ``None`` where that is not known."""
+    """How many there are of each kind, on all branches; ``None`` where that is not known.
+
+    Without what somebody has paused.
+    """
     here, fleet = wire.orphans(service.orphans.find(app)), service.fleet
     replies = informed(fleet.ask_all(Question("GET", f"/{quote(app)}/orphans/"), READ_S))
     found = gathering.orphans(here, bodies(replies.replies), replies.unknown)
-    counts = {kind: len(found[kind]) for kind in ("queues", "consumers", "tasks", "processes")}
+    kinds = ("queues", "consumers", "tasks", "processes")
+    counts = {kind: sum(not each.get("is_paused") for each in found[kind]) for kind in kinds}
     is_known = not any(each["what"].startswith(_SOMEBODY) for each in found["unknown"])
     return counts if is_known or any(counts.values()) else None
