@@ -90,7 +90,7 @@ class SampledEdit(Protocol):
         """Those of a moment that has some already take their place."""
 
     def remove_samples(self, branch: str, now: datetime) -> None:
-        """Forget what is too old to be kept."""
+        """Forget what is too old to be kept, and of the branch what is too fine for its age."""
 
 
 def moment(now: datetime) -> datetime:

@@ -41,8 +41,9 @@ def save(connection: Connection, branch: str, samples: Iterable[Sample]) -> None
 
 def remove(connection: Connection, branch: str, now: datetime) -> None:
     rows = m.sample.c
-    is_old = (rows.at < now - KEPT_FOR) | ((rows.at < now - FINE_FOR) & rows.is_coarse.is_(False))
-    connection.execute(delete(m.sample).where(rows.branch == branch, is_old))
+    is_too_fine = (rows.branch == branch) & rows.is_coarse.is_(False) & (rows.at < now - FINE_FOR)
+    # Also of branches that are gone.
+    connection.execute(delete(m.sample).where((rows.at < now - KEPT_FOR) | is_too_fine))
 
 
 def _values(branch: str, sample: Sample) -> dict[str, Any]:

@@ -40,13 +40,12 @@ class MemorySamplesEdit:
         self._state.samples = {**kept, **fresh}
 
     def remove_samples(self, branch: str, now: datetime) -> None:
-        def is_old(sample: Sample) -> bool:
-            return sample.at < now - (KEPT_FOR if sample.is_coarse else FINE_FOR)
+        def is_kept(of: str, sample: Sample) -> bool:
+            is_fine = of == branch and not sample.is_coarse
+            return sample.at >= now - (FINE_FOR if is_fine else KEPT_FOR)
 
         self._state.samples = {
-            key: each
-            for key, each in self._state.samples.items()
-            if key[0] != branch or not is_old(each)
+            key: each for key, each in self._state.samples.items() if is_kept(key[0], each)
         }
 
     def save_transitions(self, transitions: Iterable[Transition]) -> None:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.metrics import MESSAGES, OLDEST, Totals
-from cyme_supd.domain.samples import COLUMNS, Point, Sample
+from cyme_supd.domain.samples import COLUMNS, Point, Sample, moment
 from cyme_supd.domain.status import ProcessState
 from cyme_supd.domain.transitions import Transition
 from cyme_supd.web import gathering
@@ -31,7 +31,7 @@ def client(house: World) -> Iterator[FlaskClient]:
 
 def keep(house: World, *seconds: float) -> None:
     for each in seconds:
-        at = house.clock.now() + timedelta(seconds=each)
+        at = moment(house.clock.now()) + timedelta(seconds=each)
         point = Point(depth=each + 600, begun=2 * each, running=1)
         sample = Sample(at, "foo", point, {"tasks": Point(depth=9)}, {"w1": Point(running=2)})
         with house.store.writing() as tx:
@@ -59,7 +59,7 @@ def test_the_first_rate_is_known_where_there_was_a_sample_before(
     client: FlaskClient, house: World
 ) -> None:
     keep(house, -600, -300, 0)
-    since = isoformat(house.clock.now() - timedelta(seconds=300))
+    since = isoformat(moment(house.clock.now()) - timedelta(seconds=300))
     assert samples(client, app="foo", since=since)["per_s"] == [2.0, 2.0]
 
 
@@ -85,6 +85,16 @@ def test_of_many_branches() -> None:
 
     found = gathering.samples(said(1), {"b2": said(2)}, {})
     assert found["data"]["running"] == [3]
+
+
+def test_of_many_branches_that_share_a_store(client: FlaskClient, house: World) -> None:
+    at = moment(house.clock.now())
+    with house.store.writing() as tx:
+        for branch, running in (("b1", 1), ("b2", 2)):
+            point = Point(depth=running, running=running)
+            tx.save_samples(branch, [Sample(at, "foo", point)])
+    found = samples(client, app="foo")
+    assert (found["running"], found["depth"]) == ([3], [2])
 
 
 def test_how_its_state_changed(client: FlaskClient, house: World) -> None:

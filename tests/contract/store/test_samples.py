@@ -80,6 +80,9 @@ def test_what_is_old_is_thinned_out_and_then_forgotten(store: Store) -> None:
     assert after(KEPT_FOR) == [T0]
     assert after(KEPT_FOR + timedelta(seconds=1)) == []
     assert list(found(store, Subject("foo"))) == ["b2"]
+    # Whoever is there clears up after those that are not.
+    after(KEPT_FOR + timedelta(seconds=31))
+    assert found(store, Subject("foo")) == {}
 
 
 def test_many_at_a_time(store: Store) -> None:
