@@ -68,10 +68,12 @@ class Queues:
             owner, queue = view.app(app), view.queue(app, name)
             broker = self._reachable(view, owner, name)
         depth = self._context.broker_queues.depth(broker, name) if broker else None
+        shown = pause.shown(queue, self._context.clock.now())
+        if depth is not None and not depth.messages:
+            # What was seen is a moment old.
+            return QueueDetails(shown, depth, 0.0)
         seen = queues_seen(self._context.metrics).get((app, name), Point())
-        # What was seen is a moment old: by now it may be empty.
-        oldest_s = 0.0 if depth is not None and not depth.messages else seen.oldest_s
-        return QueueDetails(pause.shown(queue, self._context.clock.now()), depth, oldest_s)
+        return QueueDetails(shown, depth, seen.oldest_s)
 
     def put(self, app: str, name: str, given: Mapping[str, Any]) -> QueueReply:
         """Declare it, or edit the declaration by what is *given*.

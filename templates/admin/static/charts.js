@@ -16,7 +16,7 @@ const KINDS = {
 
 // By what is asked for: it outlives the elements, which a fresh page may replace.
 const known = new Map();
-const plots = new WeakMap();
+const plots = new Map();
 const hourAndMinute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "long" });
 
@@ -110,9 +110,14 @@ function frame(place) {
   return figure;
 }
 
+// Plots listen to the window: those of elements that are gone have to be told.
+function drop(section) {
+  (plots.get(section) || []).forEach((plot) => plot.destroy());
+  plots.delete(section);
+}
+
 function build(section) {
   const place = section.querySelector(".plots");
-  (plots.get(section) || []).forEach((plot) => plot.destroy());
   place.replaceChildren();
   const made = kindsOf(section).map(([, kind]) => {
     const figure = frame(place);
@@ -122,7 +127,7 @@ function build(section) {
   plots.set(section, made);
   new ResizeObserver(() => made.forEach((plot) => {
     const width = plot.root.closest("figure")?.clientWidth - 16;
-    if (width > 0 && width !== plot.width) plot.setSize({ width, height: HEIGHT });
+    if (plots.get(section) === made && width > 0 && width !== plot.width) plot.setSize({ width, height: HEIGHT });
   })).observe(place);
 }
 
@@ -132,7 +137,8 @@ function show(section) {
   section.querySelectorAll("[data-hours]").forEach((button) => {
     button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === state.hours));
   });
-  if (state.trouble) none.textContent = `Not to be had: ${state.trouble}`;
+  none.dataset.empty ||= none.textContent;
+  none.textContent = state.trouble ? `Not to be had: ${state.trouble}` : none.dataset.empty;
   none.hidden = !state.trouble && (!state.data || state.data.at.length > 0);
   if (!state.data || !state.data.at.length) return;
   if (!plots.has(section)) build(section);
@@ -163,6 +169,7 @@ const all = () => document.querySelectorAll(".charts[data-samples]");
 
 // A fresh page may have brought new elements for what is known already.
 function look() {
+  [...plots.keys()].filter((section) => !section.isConnected).forEach(drop);
   all().forEach((section) => {
     if (section.dataset.isSeen) return;
     section.dataset.isSeen = "1";
@@ -179,7 +186,7 @@ document.addEventListener("click", (event) => {
   show(section);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => all().forEach((section) => {
-  plots.delete(section);
+  drop(section);
   show(section);
 }));
 document.addEventListener("visibilitychange", () => all().forEach(ask));
