@@ -36,6 +36,8 @@ DEFAULT_RESTART_MAX_RATE = "1/m"
 DEFAULT_API_RATE = 2000
 #: Messages in a queue, more of which are an alert.
 DEFAULT_ALERT_DEPTH = 10_000
+#: Seconds that a message may wait.
+DEFAULT_ALERT_AGE_S = 3600.0
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
 #: Of who asks a supervisord of ours.
@@ -61,7 +63,7 @@ class Config:
     attached to, ``conf_dir`` the folder whose files that includes, and
     ``has_extension`` whether Cyme's was found in it. ``alert_webhook`` is a URL,
     which may be a secret, or empty; ``alert_depth`` the messages in a queue that
-    are not an alert yet.
+    are not an alert yet, ``alert_age`` the seconds that one may wait there.
     """
 
     root: str
@@ -97,6 +99,7 @@ class Config:
     has_extension: bool = True
     alert_webhook: str = ""
     alert_depth: int = DEFAULT_ALERT_DEPTH
+    alert_age: float = DEFAULT_ALERT_AGE_S
 
     @property
     def is_attached(self) -> bool:

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cyme_supd.branch.meter import Meter
@@ -151,7 +152,7 @@ class Looking:
         here, now = self.config.id, self.clock.now()
         try:
             with self.store.reading() as view:
-                statuses = list(view.statuses(here).values())
+                statuses, apps = list(view.statuses(here).values()), view.app_names()
         except CymeError:
             return None
         is_settled = self.clock.monotonic() - self.began_at >= SETTLED_AFTER_S
@@ -159,9 +160,19 @@ class Looking:
             [
                 alerts.of_instances(statuses, now),
                 alerts.of_branches(self.presence.peers(), here, now, is_settled),
-                alerts.of_queues(self.meter.messages(), self.config.alert_depth, now),
+                *self._of_queues(now),
+                alerts.of_orphans(apps, self.meter.orphans, now),
             ]
         )
+
+    def _of_queues(self, now: datetime) -> list[Found]:
+        points = self.meter.queues(self.clock.monotonic())
+        depths = {queue: point.depth for queue, point in points.items()}
+        ages = {queue: point.oldest_s for queue, point in points.items()}
+        return [
+            alerts.of_queues(depths, self.config.alert_depth, now),
+            alerts.of_ages(ages, self.config.alert_age, now),
+        ]
 
 
 def alerts_of(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain import restarts
+from cyme_supd.domain.broker_ports import Backlogs
 from cyme_supd.domain.healing import HUNG_ASKS, START_S, Signs, diagnose
-from cyme_supd.domain.ports import Backlogs
 from cyme_supd.domain.progress import followed, stuck, watched
 from cyme_supd.domain.restarts import Record
 from cyme_supd.domain.spec import Instance, Worker

@@ -26,6 +26,7 @@ from cyme_supd.branch.logs import set_up_logging
 from cyme_supd.branch.meter import Meter
 from cyme_supd.branch.neighbours import Neighbours
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
+from cyme_supd.branch.sampler import Sampler
 from cyme_supd.branch.workqueue import WorkQueue
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config, load
@@ -132,13 +133,21 @@ class BranchProcess:
             self.started_at,
             self.queue,
             self.metrics,
+            self.meter,
         )
-
         self.alerts = alerts_of(
             config,
             self.store,
             self.meter,
             self.neighbours.post,
+            self.clock,
+            is_acting=lambda: self.reconciler.is_acting,
+        )
+        self.sampler = Sampler(
+            config.id,
+            self.store,
+            self.meter,
+            self.remote,
             self.clock,
             is_acting=lambda: self.reconciler.is_acting,
         )
@@ -165,6 +174,7 @@ class BranchProcess:
         self._thread("reconciler", partial(self.reconciler.run, self.stop))
         self._thread("backlogs", partial(self.backlogs.run, self.stop))
         self._thread("depths", partial(self.depths.run, self.stop))
+        self._thread("samples", partial(self.sampler.run, self.stop))
         self.neighbours.start(self._thread, self.stop)
         self.metrics.start()
         if self.alerts is not None:
@@ -260,7 +270,8 @@ class BranchProcess:
         self.meter.ended(ended)
 
     def _gauges(self) -> dict[Key, float]:
-        return self.meter.gauges(self.config.id, self.neighbours.post.peers())
+        peers = self.neighbours.post.peers()
+        return self.meter.gauges(self.config.id, peers, self.clock.monotonic())
 
     def _forget(self) -> None:
         now = self.clock.now()

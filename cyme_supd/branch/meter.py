@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from cyme_supd.domain.age import age_s
+from cyme_supd.domain.broker_ports import Backlogs, Publisher
 from cyme_supd.domain.metrics import (
     ACTIONS,
     ANSWERS,
@@ -12,16 +15,22 @@ from cyme_supd.domain.metrics import (
     FAILED_PASSES,
     LIVE,
     MESSAGES,
+    OLDEST,
+    ORPHANS,
     PASSES,
     QUEUED,
     Key,
 )
 from cyme_supd.domain.plan import Action
-from cyme_supd.domain.ports import Backlogs, Publisher
 from cyme_supd.domain.presence import Peer
+from cyme_supd.domain.samples import Point
 from cyme_supd.domain.spec import Queue, Worker
+from cyme_supd.domain.status import Backlog
 from cyme_supd.domain.task import Task, UrlRequest
 from cyme_supd.metrics import Metrics
+
+#: An app and the name of a queue of it.
+AppQueue = tuple[str, str]
 
 
 class Meter:
@@ -32,6 +41,9 @@ class Meter:
         self._depths = depths
         # Of the last full pass; looked through by who asks, and not in the pass.
         self._seen: Sequence[Worker] | None = None
+        self.workers: Sequence[Worker] = ()
+        #: By app and kind, how many were found; without apps of which that is not known.
+        self.orphans: Mapping[str, Mapping[str, int]] = {}
         # By broker and name, the apps that have it.
         self._queues: Mapping[tuple[str, str], set[str]] = {}
 
@@ -59,7 +71,7 @@ class Meter:
 
     def saw(self, workers: Sequence[Worker]) -> None:
         """All workers of the branch, in a full pass."""
-        self._seen = workers
+        self._seen = self.workers = workers
 
     def _look_through(self) -> None:
         workers, self._seen = self._seen, None
@@ -73,23 +85,21 @@ class Meter:
         if self._depths is not None:
             self._depths.watch(found)
 
-    def messages(self) -> dict[tuple[str, str], float | None]:
-        """By app and queue, what waits there; ``None`` where that is not known.
+    def queues(self, now: float) -> dict[AppQueue, Point]:
+        """What waits in each queue, and how long, as far as is known; *now* is monotonic.
 
         An app that has a queue at two brokers has what waits at both.
         """
         self._look_through()
-        found: dict[tuple[str, str], float | None] = {}
+        found: defaultdict[AppQueue, list[Backlog]] = defaultdict(list)
         for (broker, name), apps in self._queues.items():
             known = self._depths.backlog(broker, name) if self._depths else None
             for app in apps:
-                before = found.setdefault((app, name), None)
-                if known is not None:
-                    found[app, name] = (before or 0.0) + known.messages
-        return found
+                found[app, name] += [known] if known is not None else []
+        return {queue: _point(backlogs, now) for queue, backlogs in found.items()}
 
-    def gauges(self, here: str, peers: Mapping[str, Peer]) -> dict[Key, float]:
-        """Who of the fleet is there, and how deep the queues are, as far as is known."""
+    def gauges(self, here: str, peers: Mapping[str, Peer], now: float) -> dict[Key, float]:
+        """Who of the fleet is there, and how the queues are, as far as is known."""
         # One that ended with a word to the others has not lapsed.
         live = {
             id: float(peer.is_live) for id, peer in peers.items() if not peer.heartbeat.is_leaving
@@ -97,10 +107,21 @@ class Meter:
         found: dict[Key, float] = {
             (LIVE.name, (id,)): value for id, value in {**live, here: 1.0}.items()
         }
-        for queue, messages in self.messages().items():
-            if messages is not None:
-                found[MESSAGES.name, queue] = messages
+        for queue, point in self.queues(now).items():
+            for family, value in ((MESSAGES, point.depth), (OLDEST, point.oldest_s)):
+                if value is not None:
+                    found[family.name, queue] = value
+        for app, counts in self.orphans.items():
+            found |= {(ORPHANS.name, (app, kind)): float(n) for kind, n in counts.items()}
         return found
+
+
+def _point(backlogs: Sequence[Backlog], now: float) -> Point:
+    if not backlogs:
+        return Point()
+    ages = [age for each in backlogs if (age := age_s(each, now)) is not None]
+    is_known = len(ages) == len(backlogs)
+    return Point(sum(each.messages for each in backlogs), round(max(ages), 1) if is_known else None)
 
 
 class CountingPublisher:

@@ -18,6 +18,8 @@ from typing import Any
 from cyme_supd import __version__
 from cyme_supd.branch import exchange, host
 from cyme_supd.branch.beats import Beats
+from cyme_supd.branch.meter import Meter
+from cyme_supd.branch.orphans import OrphanWatch
 from cyme_supd.branch.wiring import make_service
 from cyme_supd.branch.workqueue import WorkQueue
 from cyme_supd.clock import Clock
@@ -41,6 +43,7 @@ from cyme_supd.store.repository import SqlStore
 from cyme_supd.supervisord import descriptors
 from cyme_supd.web.app import create_app
 from cyme_supd.web.forwarding import answerer
+from cyme_supd.web.orphans import counted
 from cyme_supd.web.settings import Settings
 
 #: Requests of other branches that wait for a worker at a time.
@@ -50,7 +53,8 @@ Thread = Callable[[str, Callable[[Callable[[], None]], None]], None]
 
 
 class Neighbours:
-    """*queue* has the reconciler look at what was stored; *metrics* count what is asked."""
+    """*queue* has the reconciler look at what was stored; *metrics* count what is asked,
+    *meter* is told what is nobody's."""
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Neighbours:
         started_at: datetime,
         queue: WorkQueue,
         metrics: Metrics | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -101,6 +106,9 @@ class Neighbours:
         )
         self.doubles = Doubles(self.post, store, clock, config.id)
         quick[NAMES] = self.doubles.answer
+        self._meter = meter = meter or Meter()
+        count = partial(counted, self._service)
+        self._orphans = OrphanWatch(self._apps, count, meter, clock)
         measure = partial(host.measure, config.paths.root)
         desk = Desk(self._service, clock, measure)
         self._srs = Agent(config.broker, desk, clock, beats.beat) if config.has_srs else None
@@ -119,6 +127,7 @@ class Neighbours:
             thread("names", partial(exchange.compare_names, self._compare_names, stop))
         every_s = exchange.SHARED_EVERY_S if self._config.database else exchange.EVERY_S
         look = self._service.moves.look
+        thread("orphans", partial(self._orphans.run, stop))
         thread("moves", partial(exchange.keep_moving, look, stop, every_s=every_s))
         if self._srs is not None:
             self._srs.start()
@@ -155,6 +164,14 @@ class Neighbours:
             **self._said,
             **host.measure(config.paths.root),
         )
+
+    def _apps(self) -> list[str]:
+        """Those that have instances here; of a branch that is alone all."""
+        theirs = {worker.instance.app for worker in self._meter.workers}
+        if self._service.fleet.is_alone:
+            with contextlib.suppress(CymeError), self._store.reading() as view:
+                theirs |= set(view.app_names())
+        return sorted(theirs)
 
     def _digests(self) -> dict[str, str]:
         return {

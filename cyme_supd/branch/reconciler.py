@@ -12,6 +12,7 @@ from cyme_supd.branch.actor import Actor
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.lease import ActedForElsewhere, Right, RootLock
 from cyme_supd.branch.meter import Meter
+from cyme_supd.branch.releasing import release
 from cyme_supd.branch.rollouts import Rollouts
 from cyme_supd.branch.workqueue import Work, WorkQueue
 from cyme_supd.clock import Clock
@@ -24,12 +25,13 @@ from cyme_supd.domain.health import (
     status_of,
 )
 from cyme_supd.domain.launch import Launch
-from cyme_supd.domain.moving import Step, is_released
+from cyme_supd.domain.moving import is_released
 from cyme_supd.domain.pause import in_force, until_next_end_s
 from cyme_supd.domain.plan import Forget, Release, Stop, is_answering, plan
-from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, Transaction, View
+from cyme_supd.domain.ports import Launches, Programs, RemoteControl, Store, View
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, Observation, Process, Status
+from cyme_supd.domain.transitions import transitions
 from cyme_supd.errors import Conflict, CymeError, NotFound, ShuttingDown
 from cyme_supd.service.audit import events
 
@@ -366,11 +368,13 @@ class Reconciler:
         progress = self._rollouts.judge()
         self._queue.put(self._rollouts.newly_due)
         released, self._released = self._released, []
-        done = events(list(self._actor.done), self._branch, self._clock.now())
+        now = self._clock.now()
+        done = events(list(self._actor.done), self._branch, now)
         if not changed and not gone and not progress and not released and not done:
             return
         with self._store.writing() as tx:
             tx.save_statuses(changed)
+            tx.save_transitions(transitions(self._statuses, changed, now))
             tx.save_audit(done)
             for rollout in progress:
                 tx.save_rollout(rollout)
@@ -378,7 +382,7 @@ class Reconciler:
                 with contextlib.suppress(NotFound):
                     tx.remove_instance(name)
             for worker in released:
-                _release(tx, worker)
+                release(tx, worker)
         self._actor.done.clear()
         self._statuses.update({status.name: status for status in changed})
         for name in gone:
@@ -388,13 +392,3 @@ class Reconciler:
             self._rollouts.forget(name)
             self._attendant.forget(name)
             log.info("%s: forgotten", name)
-
-
-def _release(tx: Transaction, worker: Worker) -> None:
-    """Store that nothing of it is left here, unless it is to stay by now."""
-    move = worker.instance.move
-    with contextlib.suppress(NotFound):
-        stored = tx.instance(worker.name)
-        if move is not None and stored.move == move and stored.branch == worker.instance.branch:
-            tx.save_instance(replace(stored, move=replace(move, step=Step.RELEASED)))
-            log.info("%s: released, for branch %s", worker.name, move.to)

@@ -17,6 +17,7 @@ from cyme_supd.branch.prepare import Prepared, knows_somebody, prepare
 from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
 from cyme_supd.cli.settings import read_file
 from cyme_supd.config import (
+    DEFAULT_ALERT_AGE_S,
     DEFAULT_ALERT_DEPTH,
     DEFAULT_API_RATE,
     DEFAULT_FLEET,
@@ -153,6 +154,13 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
     help="Messages in a queue, more of which are an alert.",
 )
 @click.option(
+    "--alert-age",
+    type=click.FloatRange(1, 31_536_000),
+    default=DEFAULT_ALERT_AGE_S,
+    show_default=True,
+    help="Seconds that a message may wait in a queue; longer is an alert.",
+)
+@click.option(
     "-l",
     "--loglevel",
     type=click.Choice(LOGLEVELS, case_sensitive=False),
@@ -252,6 +260,7 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "api_rate": options["api_rate"],
         "alert_webhook": _webhook(options["alert_webhook"]),
         "alert_depth": options["alert_depth"],
+        "alert_age": options["alert_age"],
         "is_insecure": options["insecure"],
         "url_allow": _patterns("--url-allow", options["url_allow"]),
         "url_deny": _patterns("--url-deny", options["url_deny"]),

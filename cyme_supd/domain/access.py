@@ -144,6 +144,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/plan/ /<app>/orphans/
             /<app>/instances/ /<app>/instances/<name>/ /instances/<name>/
             /<app>/instances/<name>/stats/ /<app>/instances/<name>/log/
+            /<app>/instances/<name>/history/ /<app>/instances/<name>/tasks/ /api/samples/
             /<app>/instances/<name>/autoscale/ /<app>/instances/<name>/restart/
             /<app>/instances/<name>/enable/ /<app>/instances/<name>/disable/
             /<app>/instances/<instance>/pause/ /<app>/instances/<instance>/resume/

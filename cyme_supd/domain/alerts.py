@@ -23,6 +23,8 @@ from cyme_supd.errors import Invalid
 NOT_CONSUMING = "NotConsuming"
 BRANCH_LAPSED = "BranchLapsed"
 QUEUE_DEEP = "QueueDeep"
+QUEUE_OLD = "QueueOld"
+ORPHANS = "Orphans"
 #: Shorter is a start, or a restart.
 NOT_CONSUMING_FOR = timedelta(seconds=60)
 LAPSED_FOR = timedelta(seconds=30)
@@ -36,7 +38,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``subject`` is the name of an instance or a branch, or ``app/queue``."""
+    """``subject`` is the name of an instance, a branch or an app, or ``app/queue``."""
 
     kind: str
     subject: str
@@ -157,6 +159,35 @@ def of_queues(depths: Mapping[tuple[str, str], float | None], limit: int, now: d
             firing[key] = Alert(*key, message, now)
         elif messages is None or messages > SHALLOW * limit:
             unknown.add(key)
+    return Found(firing, frozenset(unknown))
+
+
+def of_ages(ages: Mapping[tuple[str, str], float | None], limit_s: float, now: datetime) -> Found:
+    """Queues, by app and name, in which a message has waited longer than *limit_s*."""
+    firing: dict[Key, Alert] = {}
+    unknown: set[Key] = set()
+    for (app, name), age_s in ages.items():
+        key = (QUEUE_OLD, f"{app}/{name}")
+        if age_s is None:
+            unknown.add(key)
+        elif age_s > limit_s:
+            message = f"a message has waited for {age_s:.0f} s in queue {name} of app {app}"
+            firing[key] = Alert(*key, message, now - timedelta(seconds=age_s))
+    return Found(firing, frozenset(unknown))
+
+
+def of_orphans(
+    apps: Iterable[str], counts: Mapping[str, Mapping[str, int]], now: datetime
+) -> Found:
+    """*apps* of which something is nobody's, by how much there is of each kind."""
+    firing: dict[Key, Alert] = {}
+    unknown: set[Key] = set()
+    for app in apps:
+        if app not in counts:
+            unknown.add((ORPHANS, app))
+        elif said := ", ".join(f"{n} {kind}" for kind, n in sorted(counts[app].items()) if n):
+            message = f"nobody cares for {said} of app {app}: GET /{app}/orphans/ names them"
+            firing[ORPHANS, app] = Alert(ORPHANS, app, message, now)
     return Found(firing, frozenset(unknown))
 
 

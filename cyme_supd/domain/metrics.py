@@ -107,9 +107,22 @@ MESSAGES = Family(
     "tells. If it grows start more instances or give them more concurrency.",
     ("app", "queue"),
 )
+OLDEST = Family(
+    "cyme_queue_oldest_seconds",
+    "How long the message that waits longest in a queue has waited, at the least; no line where "
+    "its broker does not show that. If it grows nobody takes what is next: see "
+    "cyme_queue_consumers and the conditions of the instances.",
+    ("app", "queue"),
+)
+ORPHANS = Family(
+    "cyme_orphans",
+    "What belongs to an app and to nobody who does anything about it, by kind: queues, consumers, "
+    "tasks, processes. GET /<app>/orphans/ names them.",
+    ("app", "kind"),
+)
 
 COUNTED = (PASSES, FAILED_PASSES, ACTIONS, ANSWERS, CALLS, QUEUED, ENDED, REQUESTS, DURATIONS)
-GAUGES = (LIVE, MESSAGES)
+GAUGES = (LIVE, MESSAGES, OLDEST, ORPHANS)
 WIDTHS = {(family.name, len(family.labels)): family.width for family in COUNTED + GAUGES}
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from cyme_supd.domain.naming import direct_queue
-from cyme_supd.domain.pause import said
+from cyme_supd.domain.pause import Pause, said
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Depth
 
@@ -55,9 +55,12 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class LeftQueue:
+    """``is_paused`` says that somebody wants it so."""
+
     name: str
     depth: int
     reason: str
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,8 @@ def _queues(seen: Seen) -> tuple[list[LeftQueue], list[Unknown]]:
         if silent and depth.consumers is None:
             doubtful.append(Unknown(f"queue {name}", f"{_list(silent)} should consume it"))
         else:
-            found.append(LeftQueue(name, depth.messages, _why_left(name, depth, wanting)))
+            reason, is_paused = _why_left(name, depth, wanting), bool(_hold(name, wanting))
+            found.append(LeftQueue(name, depth.messages, reason, is_paused))
     return found, doubtful
 
 
@@ -174,11 +178,17 @@ def _why_left(queue: str, depth: Depth, wanting: list[Worker]) -> str:
     who = "nobody consumes it" if depth.consumers is not None else "no instance consumes it"
     if not wanting:
         return who
-    held = [worker.paused[queue] for worker in wanting if queue in worker.paused]
-    if len(held) == len(wanting):
-        return f"{who}; {said('it', held[0])}"
+    hold = _hold(queue, wanting)
+    if hold is not None:
+        return f"{who}; {said('it', hold)}"
     names = sorted(worker.name for worker in wanting if queue not in worker.paused)
     return f"{who}; {_list(names)} should"
+
+
+def _hold(queue: str, wanting: list[Worker]) -> Pause | None:
+    """What keeps all of them that should from consuming it, where they are paused."""
+    held = [worker.paused[queue] for worker in wanting if queue in worker.paused]
+    return held[0] if held and len(held) == len(wanting) else None
 
 
 def _consumers(seen: Seen) -> Iterator[StrayConsumer]:

@@ -20,16 +20,18 @@ from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.merging import Merged
 from cyme_supd.domain.moving import Moving
-from cyme_supd.domain.orphans import Inventory, Stray, Waiting
+from cyme_supd.domain.orphans import Inventory, Stray
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.samples import Sampled, SampledEdit
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
-from cyme_supd.domain.status import Answer, Backlog, Branch, Depth, Process, Pulse, Running, Status
+from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Status
 from cyme_supd.domain.tail import Piece, Place
-from cyme_supd.domain.task import Task, UrlRequest
+from cyme_supd.domain.task import Task
+from cyme_supd.domain.transitions import Transitions, TransitionsEdit
 from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Whole, Protocol):
+class View(Accounts, Whole, Sampled, Transitions, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -109,7 +111,7 @@ class View(Accounts, Whole, Protocol):
         """The stamp for a change that is executed on several branches, here first."""
 
 
-class Transaction(View, AccountsEdit, Protocol):
+class Transaction(View, AccountsEdit, SampledEdit, TransitionsEdit, Protocol):
     """A look that also writes; all of it or none is stored.
 
     Every app and queue that it adds, edits or removes gets a newer version.
@@ -197,7 +199,7 @@ class Store(Protocol):
         """
 
     def recording(self) -> AbstractContextManager[Transaction]:
-        """Store what nobody else decides on: a branch's row, its lease, tasks that ended.
+        """Store what nobody else decides on: a branch's row, lease and samples, tasks that ended.
 
         Nothing else. It waits for nobody who writes, where the database can do that.
         """
@@ -317,63 +319,6 @@ class WorkerQuestions(Protocol):
 
     def inventories(self, workers: Sequence[Worker], timeout_s: float) -> Mapping[str, Inventory]:
         """What they have, by instance, likewise."""
-
-
-class Publisher(Protocol):
-    """Puts tasks into queues, from any thread."""
-
-    def publish(
-        self, broker: str, queue: Queue, requests: Sequence[tuple[str, UrlRequest]], reply_to: str
-    ) -> None:
-        """Put each request, with its id, into *queue*; they are there when this returns.
-
-        All or none, as far as the broker lets itself be asked: where it goes
-        away in the middle, what was sent by then stays sent. Results go to
-        the queue *reply_to*. Raises ``Conflict`` where the broker refuses
-        the queue as it is declared.
-        """
-
-
-class Backends(Protocol):
-    """Where apps of one's own keep the results of their tasks."""
-
-    def look(self, url: str, id: str) -> tuple[str, Any, str | None]:
-        """State, result and error of a task, as Celery's backend at *url* has them.
-
-        Raises ``Invalid`` for a backend that cannot be opened here.
-        """
-
-
-class BrokerQueues(Protocol):
-    """Queues as the broker at a URL has them; whoever asks waits for it."""
-
-    def depth(self, broker: str, queue: str) -> Depth | None:
-        """At once, or ``None``: of a broker that is down, hangs, or does not tell.
-
-        A queue that is not there yet has nothing in it.
-        """
-
-    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
-        """The same of many; without those that it does not tell of."""
-
-    def waiting(self, broker: str, queues: Sequence[str]) -> Mapping[str, Waiting]:
-        """What waits in each, and stays there; without those that it does not tell of."""
-
-    def purge(self, broker: str, queue: str) -> int:
-        """Drop the messages that wait in the queue; how many there were.
-
-        Raises ``Conflict`` where the broker refuses.
-        """
-
-
-class Backlogs(Protocol):
-    """How queues fill up that somebody should empty; who asks does not wait."""
-
-    def watch(self, queues: Iterable[tuple[str, str]]) -> None:
-        """Look at exactly these from now on: broker and name."""
-
-    def backlog(self, broker: str, queue: str) -> Backlog | None:
-        """What is known of one that is looked at, if that has been yet."""
 
 
 class Logs(Protocol):

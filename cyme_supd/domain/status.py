@@ -68,9 +68,9 @@ class Answer:
 
     ``started`` counts the tasks it has begun since its start, ``active`` those
     that run, ``waiting`` those it has taken besides; ``None`` where it does not
-    tell. ``prefetch`` is how many it takes at once (``None``: any number, or not
-    told); ``is_narrow`` that a reconnect has left it with too few. ``rival`` is
-    another process that answers by the same name.
+    tell. ``processes`` is what its pool has, ``prefetch`` how many it takes at
+    once (``None``: any number, or not told); ``is_narrow`` that a reconnect has
+    left it with too few. ``rival`` is another process that answers by the same name.
     """
 
     at: float
@@ -81,6 +81,7 @@ class Answer:
     started: int | None = None
     active: int | None = None
     waiting: int | None = None
+    processes: int | None = None
     prefetch: int | None = None
     is_narrow: bool = False
     rival: int | None = None
@@ -115,13 +116,16 @@ class Backlog:
     """What waits in a queue, as it was at ``at``; times are monotonic.
 
     Since ``since`` it has not been empty, nor has it sunk, at ``looks`` looks;
-    ``None`` where it is empty.
+    ``None`` where it is empty. What waits longest is there since ``oldest_at``,
+    or longer; by ``signs`` of that, each with when it was seen first.
     """
 
     messages: int
     at: float
     since: float | None = None
     looks: int = 0
+    oldest_at: float | None = None
+    signs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.mailbox import Mailbox, Presence
-from cyme_supd.domain.ports import (
-    Backends,
-    BrokerQueues,
-    Hints,
-    Launched,
-    Logs,
-    Publisher,
-    Store,
-    Strays,
-    WorkerQuestions,
-)
+from cyme_supd.domain.ports import Hints, Launched, Logs, Store, Strays, WorkerQuestions
 from cyme_supd.domain.spec import Worker
 from cyme_supd.metrics import Metrics
 from cyme_supd.service.access import Access, MadeToken
@@ -36,6 +27,7 @@ from cyme_supd.service.consumers import Consumed, Consumers
 from cyme_supd.service.context import Context, ThisBranch
 from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
+from cyme_supd.service.history import History
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
 from cyme_supd.service.looking import Details
 from cyme_supd.service.measures import Measured, Measures, Measuring
@@ -69,6 +61,7 @@ __all__ = [
     "Fleet",
     "Health",
     "HealthCheck",
+    "History",
     "InstanceReply",
     "Instances",
     "MadeToken",
@@ -138,6 +131,7 @@ class Service:
         metrics: Metrics | None = None,
     ) -> None:
         store = AuditedStore(store, clock, here.id)
+        self.metrics = metrics or Metrics()
         self.waits = Waits(store, logs, clock, here, max_waits)
         self.catalogue = Catalogue(store, hints, clock)
         self.fleet = Fleet(mailbox, presence, store, self.catalogue, here)
@@ -160,6 +154,7 @@ class Service:
             here=here,
             waits=self.waits,
             audit=Audit(store, clock, here.id),
+            metrics=self.metrics,
         )
         self.here = here
         self.clock = clock
@@ -178,13 +173,13 @@ class Service:
         self.overviews = Overviews(context)
         self.watching = Watching(context)
         self.tails = Tails(context)
+        self.history = History(context)
         self.tasks = Tasks(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)
         self.moves = Moves(context, self.arrivals)
         self.roster = Roster(context)
         self.health = HealthCheck(context)
-        self.metrics = metrics or Metrics()
         self.measuring = Measuring(context, self.metrics)
 
     def stop(self) -> None:

@@ -6,20 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
+from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.mailbox import Mailbox, Presence
-from cyme_supd.domain.ports import (
-    Backends,
-    BrokerQueues,
-    Hints,
-    Launched,
-    Logs,
-    Publisher,
-    Store,
-    Strays,
-    WorkerQuestions,
-)
+from cyme_supd.domain.ports import Hints, Launched, Logs, Store, Strays, WorkerQuestions
 from cyme_supd.domain.spec import Worker
+from cyme_supd.metrics import Metrics
 from cyme_supd.service.audit import Audit
 from cyme_supd.service.claims import Claims
 from cyme_supd.service.fleet import Fleet
@@ -51,3 +43,4 @@ class Context:
     here: ThisBranch
     waits: Waits
     audit: Audit
+    metrics: Metrics

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.naming import check_instance_name, check_name
 from cyme_supd.domain.parameters import check_limits, instance_changes
 from cyme_supd.domain.ports import Transaction, View
-from cyme_supd.domain.spec import DEFAULT_POOL, App, Instance
+from cyme_supd.domain.spec import DEFAULT_POOL, App, Instance, Worker
 from cyme_supd.domain.status import Status
 from cyme_supd.errors import Conflict, CymeError, Invalid, NotFound, Unavailable
 from cyme_supd.service.context import Context
@@ -90,14 +91,29 @@ class Instances:
     def stats(self, app: str, name: str, timeout_s: float | None = None) -> Stats:
         """What the worker says of itself; ``Unavailable`` when it says nothing."""
         found = self.get(app, name)
+        with self._asking(found) as worker:
+            stats = self._context.questions.stats(worker, timeout_s or STATS_TIMEOUT_S)
+        return Stats(stats, found)
+
+    def tasks(self, app: str, name: str, timeout_s: float | None = None) -> Sequence[RunningTask]:
+        """Those that it runs, the longest first; ``Unavailable`` when it says nothing."""
+        with self._asking(self.get(app, name)) as worker:
+            within_s = timeout_s or STATS_TIMEOUT_S
+            told = self._context.questions.active([worker], within_s).get(name)
+        if told is None:
+            raise Unavailable(f"{worker.nodename} did not answer within {within_s:g} s")
+        latest = datetime.max.replace(tzinfo=UTC)
+        return sorted(told, key=lambda each: (each.started_at or latest, each.id))
+
+    @contextmanager
+    def _asking(self, found: Details) -> Iterator[Worker]:
         self._check_askable(found)
         with self._context.store.reading() as view:
-            worker = view.worker(name)
+            worker = view.worker(found.instance.name)
         with self._context.waits.slot() as is_free:
             if not is_free:
                 raise Unavailable("too many requests are waiting already", "ask again")
-            stats = self._context.questions.stats(worker, timeout_s or STATS_TIMEOUT_S)
-        return Stats(stats, found)
+            yield worker
 
     # Creating and editing
 

@@ -11,10 +11,12 @@ from cyme_supd.domain import pause
 from cyme_supd.domain.attention import Attention, attention
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.ports import View
+from cyme_supd.domain.samples import Point
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Status
 from cyme_supd.errors import Unavailable
 from cyme_supd.service.context import Context
+from cyme_supd.service.gauges import queues_seen
 from cyme_supd.service.observed import shown
 
 #: What is shown may depend on the time: whether somebody has looked lately, a pause.
@@ -35,13 +37,15 @@ class Seen:
 class Overview:
     """Without those that are being deleted; ``seen`` is in the order of names.
 
-    ``brokers`` are the URLs of the apps' brokers, without passwords.
+    ``brokers`` are the URLs of the apps' brokers, without passwords; ``waiting`` is
+    by app and queue, as far as is known here.
     """
 
     apps: Sequence[App]
     brokers: Mapping[str, str]
     queues: Sequence[Queue]
     seen: Sequence[Seen]
+    waiting: Mapping[tuple[str, ...], Point]
 
 
 class Overviews:
@@ -80,7 +84,7 @@ class Overviews:
             queues = [pause.shown(each, now) for each in view.queues()]
             seen = self._seen(view, now)
         brokers = {app.name: self._broker(app) for app in apps}
-        return Overview(apps, brokers, queues, seen)
+        return Overview(apps, brokers, queues, seen, queues_seen(self._context.metrics))
 
     def _broker(self, app: App) -> str:
         return parse_broker(app.broker or self._context.here.broker).masked_url

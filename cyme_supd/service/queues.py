@@ -12,11 +12,13 @@ from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.declaration import check_own_queue_name, declaration, defaults
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.ports import Transaction, View
+from cyme_supd.domain.samples import Point
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Branch, Depth
 from cyme_supd.errors import Conflict, NotFound, Unavailable
 from cyme_supd.service.brokers import broker_among, broker_of_queue, consumers_of
 from cyme_supd.service.context import Context
+from cyme_supd.service.gauges import queues_seen
 from cyme_supd.service.goals import Goal, let_go
 from cyme_supd.service.looking import branch_or_none, check_alive
 from cyme_supd.service.observed import assemble, broker_key, is_known_down
@@ -28,10 +30,11 @@ MOVED = 10
 
 @dataclass(frozen=True, slots=True)
 class QueueDetails:
-    """``depth`` is ``None`` where the broker did not tell."""
+    """``depth`` is ``None`` where the broker did not tell, ``oldest_s`` where nobody knows."""
 
     queue: Queue
     depth: Depth | None
+    oldest_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ class Queues:
             owner, queue = view.app(app), view.queue(app, name)
             broker = self._reachable(view, owner, name)
         depth = self._context.broker_queues.depth(broker, name) if broker else None
-        return QueueDetails(pause.shown(queue, self._context.clock.now()), depth)
+        shown = pause.shown(queue, self._context.clock.now())
+        told = {(app, name): depth} if depth is not None else {}
+        return _details(shown, told, queues_seen(self._context.metrics))
 
     def everyone(self) -> list[QueueDetails]:
         """Those of all apps, in the order of apps and names; one question to each broker."""
@@ -84,11 +89,8 @@ class Queues:
         depths: dict[tuple[str, str], Depth] = {}
         for broker, its in at.items():
             depths |= self._depths(broker, its, branch)
-        now = self._context.clock.now()
-        return [
-            QueueDetails(pause.shown(each, now), depths.get((each.app, each.name)))
-            for each in queues
-        ]
+        now, seen = self._context.clock.now(), queues_seen(self._context.metrics)
+        return [_details(pause.shown(each, now), depths, seen) for each in queues]
 
     def _depths(
         self, broker: str, queues: Sequence[Queue], branch: Branch | None
@@ -198,6 +200,19 @@ class Queues:
     def _goal(self, instance: Instance, owner: App, queue: str) -> Goal:
         worker = assemble(instance, owner, self._context.here)
         return let_go(instance, broker_key(worker), queue)
+
+
+def _details(
+    queue: Queue,
+    depths: Mapping[tuple[str, str], Depth],
+    seen: Mapping[tuple[str, ...], Point],
+) -> QueueDetails:
+    """Of that one, from what the brokers tell now and what was seen last."""
+    key = (queue.app, queue.name)
+    depth = depths.get(key)
+    # What was seen is a moment old.
+    is_empty = depth is not None and not depth.messages
+    return QueueDetails(queue, depth, 0.0 if is_empty else seen.get(key, Point()).oldest_s)
 
 
 def _edit(tx: Transaction, stored: Queue, changes: Mapping[str, Any]) -> QueueReply:

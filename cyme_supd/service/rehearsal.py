@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from cyme_supd.domain.broker_ports import BrokerQueues
 from cyme_supd.domain.catalogue import Version
 from cyme_supd.domain.orphans import Waiting
-from cyme_supd.domain.ports import BrokerQueues, Store, Transaction, View
+from cyme_supd.domain.ports import Store, Transaction, View
 from cyme_supd.domain.presence import Peer
 from cyme_supd.domain.spec import Queue, Worker
 from cyme_supd.domain.status import Depth

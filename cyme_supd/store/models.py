@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -330,6 +331,34 @@ sessions = Table(
     Column("created_at", Instant, nullable=False),
     Column("last_used_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+)
+
+#: What a branch measured of an app at one moment, and of all of them where that is "".
+sample = Table(
+    "sample",
+    metadata,
+    Column("branch", name_type(), primary_key=True),
+    Column("app", name_type(), primary_key=True),
+    Column("at", Instant, primary_key=True),
+    Column("is_coarse", Boolean, nullable=False),
+    Column("whole", JSON, nullable=False),
+    # JSON, compressed, of the queues and the instances.
+    Column("parts", LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql"), nullable=False),
+    Index("ix_sample_app_at", "app", "at"),
+)
+
+transition = Table(
+    "transition",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    # Not a reference: what became of an instance is told when it is gone, too.
+    Column("name", name_type(), nullable=False),
+    Column("at", Instant, nullable=False, index=True),
+    Column("state", String(16)),
+    Column("ready", Boolean),
+    Column("consuming", Boolean),
+    Column("reason", String(128), nullable=False),
+    Index("ix_transition_name_at", "name", "at"),
 )
 
 #: A row for all who write to a server, and some for those who record: see servers.py.

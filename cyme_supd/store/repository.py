@@ -48,12 +48,13 @@ from cyme_supd.store.engine import (
     kind_of,
     open_engine,
 )
+from cyme_supd.store.history import SqlHistory, SqlHistoryEdit
 from cyme_supd.store.kinds import LANE, LANES
 from cyme_supd.store.owncopy import SqlCopy
 from cyme_supd.store.whole import SqlWhole
 
 
-class SqlView(SqlWhole):
+class SqlView(SqlWhole, SqlHistory):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -161,7 +162,7 @@ class SqlView(SqlWhole):
         return catalogue.next_version(self._connection, self._branch)
 
 
-class SqlTransaction(SqlView):
+class SqlTransaction(SqlView, SqlHistoryEdit):
     """A look that also writes. What is to be edited or removed must be there: ``NotFound``."""
 
     def __init__(

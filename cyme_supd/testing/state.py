@@ -10,10 +10,12 @@ from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.samples import Sample
 from cyme_supd.domain.sessions import Session
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
+from cyme_supd.domain.transitions import Transition
 from cyme_supd.testing.catalogue import Versions
 
 
@@ -36,6 +38,9 @@ class State:
     users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
+    #: By branch, moment and app. Replaced and never changed, as what is below.
+    samples: dict[tuple[str, datetime, str], Sample] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
 
     def copy(self) -> State:
         return State(
@@ -57,4 +62,6 @@ class State:
             dict(self.users),
             dict(self.tokens),
             dict(self.sessions),
+            self.samples,
+            self.transitions,
         )

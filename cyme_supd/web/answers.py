@@ -164,11 +164,13 @@ class DeclarationEdited(Declaration):
 
 
 class DeclaredQueue(Declaration):
-    """``depth`` and ``consumers`` are null where the broker does not tell."""
+    """``depth`` and ``consumers`` are null where the broker does not tell, ``oldest_s``
+    where nobody knows."""
 
     pause: Pause | None
     depth: int | None
     consumers: int | None
+    oldest_s: float | None
 
 
 class ConsumedQueue(Declaration):

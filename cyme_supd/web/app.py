@@ -18,6 +18,7 @@ from cyme_supd.web import (
     errors,
     events,
     guard,
+    history,
     instances,
     journal,
     meta,
@@ -92,6 +93,7 @@ def _nouns(service: Service) -> list[Blueprint]:
             audit,
             overview,
             events,
+            history,
             access,
             contract,
         )

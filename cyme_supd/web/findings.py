@@ -74,9 +74,12 @@ class Plan(TypedDict):
 
 
 class OrphanedQueue(TypedDict):
+    """One that ``is_paused`` is to be as it is."""
+
     name: str
     depth: int
     reason: str
+    is_paused: bool
 
 
 class OrphanedConsumer(TypedDict):

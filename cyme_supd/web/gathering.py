@@ -8,10 +8,12 @@ branch; what it gives back is the body. Who did not answer is named in a list
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cyme_supd.domain.attention import LEVELS
+from cyme_supd.domain.samples import combined
 
 #: By branch, what the others answered, and why the rest did not.
 Answers = Mapping[str, Any]
@@ -86,7 +88,32 @@ def overview(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[st
         _joined(each["instances"] for each in everybody),
         key=lambda one: (LEVELS.index(one["level"]), one["name"]),
     )
-    return {"data": {**here["data"], "instances": instances}}
+    queues = _queues([each["queues"] for each in everybody])
+    return {"data": {**here["data"], "queues": queues, "instances": instances}}
+
+
+def _queues(lists: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Those that are here; how they are is known to whoever has instances that consume."""
+    by_name = defaultdict(list)
+    for each in _joined(lists):
+        by_name[each["app"], each["name"]].append(each)
+    return [
+        {**one, **{key: _most(by_name[one["app"], one["name"]], key) for key in WAITING}}
+        for one in lists[0]
+    ]
+
+
+#: How a queue is.
+WAITING = ("depth", "oldest_s")
+
+
+def _most(queues: Iterable[Mapping[str, Any]], key: str) -> float | None:
+    return max((each[key] for each in queues if each.get(key) is not None), default=None)
+
+
+def samples(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str, Any]:
+    """One line for all."""
+    return {"data": combined(each["data"] for each in (here, *others.values()))}
 
 
 def audit(here: dict[str, Any], others: Answers, unknown: Unknown) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from cyme_supd.domain.status import ProcessState
 from cyme_supd.web.answers import Condition, DeclaredQueue, Pause
+from cyme_supd.web.findings import RunningTask
 
 Role = Literal["viewer", "operator", "admin"]
 
@@ -74,8 +75,12 @@ class SeenApp(TypedDict):
 
 
 class SeenQueue(TypedDict):
+    """``depth`` and ``oldest_s`` are null where nobody knows."""
+
     app: str
     name: str
+    depth: float | None
+    oldest_s: float | None
     pause: Pause | None
 
 
@@ -116,3 +121,43 @@ class AtAGlance(TypedDict):
 
 class Overview(TypedDict):
     data: AtAGlance
+
+
+class Series(TypedDict):
+    """Each as long as ``at``, which is in epoch seconds; null where nobody knows."""
+
+    at: list[float]
+    depth: list[float | None]
+    oldest_s: list[float | None]
+    per_s: list[float | None]
+    running: list[float | None]
+    processes: list[float | None]
+    most: list[float | None]
+
+
+class Samples(TypedDict):
+    data: Series
+
+
+class StateChange(TypedDict):
+    at: str
+    state: ProcessState | None
+    ready: bool | None
+    consuming: bool | None
+    reason: str
+
+
+class StateChanges(TypedDict):
+    changes: list[StateChange]
+
+
+class InstanceHistory(TypedDict):
+    data: StateChanges
+
+
+class TasksNow(TypedDict):
+    tasks: list[RunningTask]
+
+
+class InstanceTasks(TypedDict):
+    data: TasksNow

@@ -7,6 +7,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from cyme_supd.domain.attention import LEVELS
+from cyme_supd.domain.samples import Point
+from cyme_supd.domain.spec import Queue
 from cyme_supd.service import Overview, Seen, Service
 from cyme_supd.web import gathering, wire
 from cyme_supd.web.params import takes
@@ -47,12 +49,20 @@ def _shown(found: Overview) -> dict[str, Any]:
                 }
                 for each in found.apps
             ],
-            "queues": [
-                {"app": each.app, "name": each.name, "pause": wire.pause(each.pause)}
-                for each in found.queues
-            ],
+            "queues": [_queue(each, found) for each in found.queues],
             "instances": [_seen(each) for each in seen],
         }
+    }
+
+
+def _queue(queue: Queue, found: Overview) -> dict[str, Any]:
+    point = found.waiting.get((queue.app, queue.name), Point())
+    return {
+        "app": queue.app,
+        "name": queue.name,
+        "pause": wire.pause(queue.pause),
+        "depth": point.depth,
+        "oldest_s": point.oldest_s,
     }
 
 

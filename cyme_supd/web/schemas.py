@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from cyme_supd.domain.audit import DEFAULT_SHOWN, KINDS, MOST_SHOWN, VERBS, Query
 from cyme_supd.domain.naming import is_control
 from cyme_supd.domain.placement import check_placement
+from cyme_supd.domain.samples import Subject
 from cyme_supd.domain.values import instant
 from cyme_supd.errors import Invalid
 from cyme_supd.web.params import Params
@@ -18,6 +20,7 @@ MAX_TIMEOUT_S = 60.0
 MAX_PAGE = 100_000
 DEFAULT_LOG_BYTES = 16384
 MAX_LOG_BYTES = 1024 * 1024
+DEFAULT_HISTORY, MAX_HISTORY = 50, 1000
 
 Text = str | None
 Whole = int | None
@@ -188,6 +191,31 @@ class AuditQuery(Params):
             text=self.q,
             limit=min(self.limit or DEFAULT_SHOWN, MOST_SHOWN),
         )
+
+
+class SamplesQuery(Params):
+    app: Text = Field(default=None, max_length=128)
+    queue: Text = Field(default=None, max_length=128)
+    instance: Text = Field(default=None, max_length=128)
+    since: Text = None
+
+    def subject(self) -> Subject:
+        if (self.queue or self.instance) and not self.app:
+            raise Invalid("app: is needed", "a queue and an instance are of an app")
+        if self.queue and self.instance:
+            raise Invalid("queue: there is an instance, too", "samples are of one of them")
+        return Subject(self.app or "", self.queue or None, self.instance or None)
+
+    def begin(self) -> datetime | None:
+        return None if self.since is None else instant("since", self.since)
+
+
+class HistoryQuery(Params):
+    limit: Whole = Field(default=None, ge=1, le=MAX_PAGE)
+
+    @property
+    def most(self) -> int:
+        return min(self.limit or DEFAULT_HISTORY, MAX_HISTORY)
 
 
 class LogQuery(Params):

@@ -176,6 +176,7 @@ def queue_details(found: QueueDetails, secrets: bool) -> dict[str, Any]:
         "pause": pause(found.queue.pause),
         "depth": depth.messages if depth else None,
         "consumers": depth.consumers if depth else None,
+        "oldest_s": found.oldest_s,
     }
 
 
@@ -232,7 +233,7 @@ def plan(found: Plan) -> dict[str, Any]:
         "restarting": list(found.restarting),
         "stopping": list(found.stopping),
         "turns": [list(names) for names in found.turns],
-        "tasks": {"count": len(running), "running": [_running_task(one) for one in running]},
+        "tasks": {"count": len(running), "running": [running_task(one) for one in running]},
         "unknown": [{"instance": name, "reason": why} for name, why in sorted(silent.items())],
         "waits_for": found.waits_for or None,
         "observed_at": isoformat(found.observed_at) if found.observed_at else None,
@@ -272,7 +273,7 @@ def _step(step: Step) -> dict[str, Any]:
     return {**words, **queues, **limits}
 
 
-def _running_task(task: RunningTask) -> dict[str, Any]:
+def running_task(task: RunningTask) -> dict[str, Any]:
     at = task.started_at
     return {
         "instance": task.instance,

@@ -19,6 +19,7 @@ NOUNS = {
     "branches": "Branches",
     "overview": "All at a glance",
     "events": "Changes as they come",
+    "history": "What is done, and what was",
     "audit": "Audit",
     "access": "Users and tokens",
     "meta": "Health",
@@ -77,7 +78,9 @@ ROUTES = {
     ),
     "GET /<app>/queues/": "The names of the application's queues, as a list.",
     "GET /<app>/queues/<queue>/": (
-        "The declaration, with ``depth`` and ``consumers`` where the broker tells."
+        "The declaration, with ``depth`` and ``consumers`` where the broker tells, and "
+        "``oldest_s``: for how long the message that waits longest has waited, at the least; null "
+        "where that cannot be told."
     ),
     "PUT POST /<app>/queues/<queue>/": (
         "Declare it (``201``), or declare it otherwise (``200``, with ``restarting``)."
@@ -133,7 +136,24 @@ ROUTES = {
     "GET /api/overview/": (
         "``data`` with the ``apps`` and ``queues`` of the fleet, and its ``instances``, each with "
         "its ``level``, ``ill`` ``unknown`` ``changing`` ``held`` ``well`` or ``off``, in that "
-        "order, and the ``condition`` that tells of it."
+        "order, and the ``condition`` that tells of it; of queues the ``depth`` and ``oldest_s`` "
+        "that were seen last, where instances are to consume from them."
+    ),
+    "GET /api/samples/": (
+        "What was measured over the last 24 hours, for a chart: ``data`` with lists of one length: "
+        "``at`` (epoch seconds) ``depth`` ``oldest_s`` ``per_s`` (tasks begun a second) "
+        "``running`` (tasks) ``processes`` ``most`` (that there may be); null is: not known. One "
+        "sample every 30 seconds for two hours, before that one every five minutes. Of all, of an "
+        "``app``, or of a ``queue`` or an ``instance`` of it."
+    ),
+    "GET /<app>/instances/<name>/history/": (
+        "How its state changed in the last seven days, the newest first: ``data`` with "
+        "``changes``, each ``at`` ``state`` ``ready`` ``consuming`` ``reason``."
+    ),
+    "GET /<app>/instances/<name>/tasks/": (
+        "The tasks that it runs now, the longest first: ``data`` with ``tasks``, each ``instance`` "
+        "``id`` ``name`` ``started_at``. The worker is asked; ``503`` where it is silent. What the "
+        "tasks were given is not told."
     ),
     "GET /api/queues/": (
         "``data`` with the ``queues`` of all applications, each with its ``app`` and what "
@@ -260,6 +280,8 @@ PARAMETERS = {
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
     "kind": "Only of ``app``, ``queue``, ``instance``, ``branch``, ``user`` or ``token``.",
+    "instance": "Only of that instance.",
+    "queue": "Only of that queue.",
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "What a user is called; of the audit, only what is about the thing of that name.",
     "q": "Only what has that text in it.",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.progress import risen
-from cyme_supd.domain.status import Backlog, Depth
+from cyme_supd.domain.age import Look, looked
+from cyme_supd.domain.status import Backlog
 
 #: At one broker in one round: what this costs does not grow with the fleet.
 MOST_QUEUES = 50
@@ -17,8 +17,8 @@ MOST_QUEUES = 50
 STEP_S = 1.0
 
 
-class Depths(Protocol):
-    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]: ...
+class Looks(Protocol):
+    def looks(self, broker: str, queues: Sequence[str]) -> Mapping[str, Look]: ...
 
 
 class BacklogWatch:
@@ -28,7 +28,7 @@ class BacklogWatch:
     there, those first that it has not asked for the longest.
     """
 
-    def __init__(self, brokers: Depths, clock: Clock, interval_s: float) -> None:
+    def __init__(self, brokers: Looks, clock: Clock, interval_s: float) -> None:
         self._brokers = brokers
         self._clock = clock
         self._interval_s = interval_s
@@ -64,7 +64,7 @@ class BacklogWatch:
         """One round: at most :data:`MOST_QUEUES` of each broker."""
         for broker, names in self._next():
             beat()
-            found = self._brokers.depths(broker, names)
+            found = self._brokers.looks(broker, names)
             self._keep(broker, found)
 
     def _next(self) -> list[tuple[str, list[str]]]:
@@ -74,13 +74,13 @@ class BacklogWatch:
                 for broker, turns in self._turns.items()
             ]
 
-    def _keep(self, broker: str, found: Mapping[str, Depth]) -> None:
-        now = self._clock.monotonic()
+    def _keep(self, broker: str, found: Mapping[str, Look]) -> None:
+        now, wall = self._clock.monotonic(), self._clock.now().timestamp()
         with self._lock:
-            for name, depth in found.items():
+            for name, look in found.items():
                 if name in self._turns.get(broker, ()):
                     before = self._known.get((broker, name))
-                    self._known[broker, name] = risen(before, depth.messages, now)
+                    self._known[broker, name] = looked(before, look, now, wall)
 
 
 def _turns(before: deque[str], names: set[str]) -> deque[str]:

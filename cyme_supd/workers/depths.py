@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from kombu import Connection
 
 from cyme_supd.brokers import connections
+from cyme_supd.domain.age import ALONE, Look, sent_at
 from cyme_supd.domain.orphans import Waiting
 from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, Unavailable
@@ -42,6 +43,22 @@ for _, key in ipairs(KEYS) do
 end
 return found
 """
+#: KEYS: lists. ARGV: the longest message that is shown. Of each list how long it is, and
+#: of what is taken next the sum and the message.
+FRONTS = """
+local found = {}
+for i, key in ipairs(KEYS) do
+  local item = redis.call('LINDEX', key, -1)
+  found[i] = {redis.call('LLEN', key)}
+  if item then
+    found[i][2] = redis.sha1hex(item)
+    found[i][3] = #item <= tonumber(ARGV[1]) and item or ''
+  end
+end
+return found
+"""
+#: Of one message, to see when it was sent.
+MOST_SHOWN = 16 * 1024
 _NOT_FOUND = 404
 
 _Answer = TypeVar("_Answer")
@@ -63,6 +80,18 @@ class BrokerQueues:
         found: dict[str, Depth] = {}
         with suppress(*connections.broken(conn)):
             found.update(_each(conn, queues, _speaker(conn).depth))
+        return found
+
+    def looks(self, broker: str, queues: Sequence[str]) -> dict[str, Look]:
+        """What is seen of each queue, by way of one connection; none of a broker that is down.
+
+        Nor of a queue that the broker does not tell of.
+        """
+        conn = connections.connection(broker, DEPTH_TIMEOUT_S, DEPTH_TIMEOUT_S)
+        found: dict[str, Look] = {}
+        with suppress(*connections.broken(conn)):
+            for queue, look in _each(conn, queues, _speaker(conn).look):
+                found[queue] = look
         return found
 
     def waiting(self, broker: str, queues: Sequence[str]) -> dict[str, Waiting]:
@@ -123,6 +152,10 @@ class _Amqp:
             return Depth(0, 0)
         return Depth(found.message_count, found.consumer_count)
 
+    def look(self, channel: Any, queue: str) -> Look:
+        depth = self.depth(channel, queue)
+        return Look(depth.messages, frozenset() if depth.consumers else frozenset({ALONE}))
+
     def waiting(self, channel: Any, queue: str) -> Waiting:
         # Who is shown a message has taken it, and marks it when it goes back.
         return Waiting(self.depth(channel, queue))
@@ -142,6 +175,14 @@ class _Redis:
             for key in _lists(channel, queue):
                 pipe.llen(key)
             return Depth(sum(pipe.execute()), None)
+
+    def look(self, channel: Any, queue: str) -> Look:
+        keys = _lists(channel, queue)
+        found = channel.client.execute_command("EVAL", FRONTS, len(keys), *keys, MOST_SHOWN)
+        fronts = [each[1:] for each in found if len(each) > 1]
+        messages = [_loaded(item) for _, item in fronts]
+        signs = frozenset(digest.decode() for digest, _ in fronts)
+        return Look(sum(each[0] for each in found), signs, sent_at(messages))
 
     def waiting(self, channel: Any, queue: str) -> Waiting:
         depth, keys = self.depth(channel, queue), _lists(channel, queue)
@@ -179,6 +220,14 @@ def _task_of(item: bytes) -> str | None:
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return named if isinstance(named, str) else None
+
+
+def _loaded(item: bytes) -> Any:
+    """A message of kombu's; nothing of what is none, or too long to be shown."""
+    try:
+        return json.loads(item)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_missing(exc: BaseException) -> bool:

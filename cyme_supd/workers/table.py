@@ -77,7 +77,14 @@ def _keep(known: _Node, answer: Answer) -> Answer | None:
 
 def _lasting(answer: Answer) -> Answer:
     return replace(
-        answer, at=0.0, started=None, active=None, waiting=None, prefetch=None, is_narrow=False
+        answer,
+        at=0.0,
+        started=None,
+        active=None,
+        waiting=None,
+        processes=None,
+        prefetch=None,
+        is_narrow=False,
     )
 
 
@@ -96,6 +103,7 @@ def _answer(said: Any, at: float) -> Answer:
         started=_number(said.get("started")),
         active=_number(said.get("active")),
         waiting=_number(said.get("waiting")),
+        processes=_number(said.get("processes")),
         prefetch=_number(said.get("prefetch")),
         is_narrow=said.get("is_narrow") is True,
     )

@@ -91,6 +91,11 @@ def test_depths_are_asked_now_and_then(host: BranchHost) -> None:
         lambda: value(scrape(host), "cyme_queue_messages", app="shop", queue="tasks") == 1, 40.0
     )
     assert value(scrape(host), "cyme_tasks_queued_total", app="shop") == 1
+    eventually(lambda: value(scrape(host), "cyme_queue_oldest_seconds", queue="tasks") > 0, 40.0)
+    assert host.get("/shop/queues/tasks/")["oldest_s"] > 0
+    path = "/api/samples/?app=shop&queue=tasks"
+    eventually(lambda: 1 in host.get(path)["data"]["depth"], 40.0)
+    assert host.get("/api/samples/?app=shop&instance=w1")["data"]["processes"][-1] == 1
     host.post("/shop/instances/w1/resume/")
     eventually(lambda: value(scrape(host), "cyme_tasks_ended_total", app="shop") == 1, 30.0)
 
@@ -109,3 +114,10 @@ def test_counts_go_on_when_the_branch_is_killed(host: BranchHost) -> None:
     assert starts() == before
     host.post("/shop/instances/w1/restart/")
     eventually(lambda: starts() == before + 1, 30.0)
+
+
+def test_what_it_runs_and_how_it_changed(host: BranchHost) -> None:
+    assert host.get("/shop/instances/w1/tasks/") == {"data": {"tasks": []}}
+    changes = host.get("/shop/instances/w1/history/")["data"]["changes"]
+    assert (changes[0]["ready"], changes[0]["reason"]) == (True, "")
+    assert {"STARTING", "RUNNING"} <= {each["state"] for each in changes}

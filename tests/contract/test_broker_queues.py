@@ -13,8 +13,9 @@ import pytest
 from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 
+from cyme_supd.domain.age import ALONE, Look
+from cyme_supd.domain.broker_ports import BrokerQueues as Port
 from cyme_supd.domain.orphans import Waiting
-from cyme_supd.domain.ports import BrokerQueues as Port
 from cyme_supd.domain.status import Depth
 from cyme_supd.errors import Conflict, Unavailable
 from cyme_supd.testing.brokers import MemoryBrokerQueues
@@ -115,14 +116,14 @@ def test_many_at_once(server: str, queue: str, request: pytest.FixtureRequest) -
     publish(url, queue, 2)
     missing = f"no-{queue}"
 
-    found = BrokerQueues().depths(url, [missing, queue, missing, queue])
+    found = BrokerQueues().looks(url, [missing, queue, missing, queue])
 
-    assert {name: each.messages for name, each in found.items()} == {missing: 0, queue: 2}
+    assert {name: look.messages for name, look in found.items()} == {missing: 0, queue: 2}
 
 
 @pytest.mark.parametrize("broker", NOWHERE)
 def test_many_at_a_broker_that_is_down(broker: str) -> None:
-    assert BrokerQueues().depths(broker, ["tasks"]) == {}
+    assert BrokerQueues().looks(broker, ["tasks"]) == {}
 
 
 @pytest.mark.parametrize("broker", NOWHERE)
@@ -132,6 +133,49 @@ def test_a_broker_that_is_down(at: At, queue: str, broker: str) -> None:
     assert at.port.depth(broker, queue) is None
     with pytest.raises(Unavailable):
         at.port.purge(broker, queue)
+
+
+def test_what_is_next_is_known_by_a_sign_until_it_is_taken(valkey_url: str, queue: str) -> None:
+    def look() -> Look:
+        return BrokerQueues().looks(valkey_url, [queue])[queue]
+
+    assert look() == Look(0)
+    publish(valkey_url, queue, 1, timestamp=1_800_000_000)
+    first = look()
+    assert (first.messages, len(first.signs), first.sent_at) == (1, 1, 1_800_000_000)
+    publish(valkey_url, queue, 1)
+    assert (look().messages, look().signs) == (2, first.signs)
+    publish(valkey_url, queue, 1, priority=9)
+    assert look().signs > first.signs
+    with Connection(valkey_url) as connection:
+        message = connection.channel().basic_get(queue, no_ack=True)
+        assert message is not None
+    later = look()
+    assert later.messages == 2
+    assert later.sent_at in (None, first.sent_at)
+    assert len(later.signs & look().signs) == len(later.signs)
+
+
+def test_a_message_too_long_to_be_shown_is_known_all_the_same(valkey_url: str, queue: str) -> None:
+    with Connection(valkey_url) as connection:
+        producer = Producer(connection.channel())
+        body = "x" * depths.MOST_SHOWN
+        declared = Queue(queue, Exchange(queue), queue)
+        producer.publish(
+            body, declare=[declared], exchange=queue, routing_key=queue, timestamp=1_800_000_000
+        )
+    look = BrokerQueues().looks(valkey_url, [queue])[queue]
+    assert (look.messages, len(look.signs), look.sent_at) == (1, 1, None)
+
+
+def test_from_a_queue_without_consumers_nobody_takes(rabbitmq_url: str, queue: str) -> None:
+    publish(rabbitmq_url, queue, 1)
+    assert BrokerQueues().looks(rabbitmq_url, [queue]) == {queue: Look(1, frozenset({ALONE}))}
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, False)
+        channel.basic_consume(queue, callback=lambda message: None)
+        assert BrokerQueues().looks(rabbitmq_url, [queue])[queue].signs == frozenset()
 
 
 def test_rabbitmq_shows_no_message(rabbitmq_url: str, queue: str) -> None:
@@ -193,8 +237,8 @@ def test_a_queue_that_is_somebody_s_alone(rabbitmq_url: str, queue: str) -> None
         connection.channel().queue_declare(queue, exclusive=True)
         assert BrokerQueues().depth(rabbitmq_url, queue) is None
         others = [f"{queue}-1", queue, f"{queue}-2"]
-        empty = Depth(0, 0)
-        assert BrokerQueues().depths(rabbitmq_url, others) == {others[0]: empty, others[2]: empty}
+        found = BrokerQueues().looks(rabbitmq_url, others)
+        assert {name: look.messages for name, look in found.items()} == {others[0]: 0, others[2]: 0}
         assert list(BrokerQueues().waiting(rabbitmq_url, others)) == [others[0], others[2]]
         with pytest.raises(Conflict, match="RESOURCE_LOCKED"):
             BrokerQueues().purge(rabbitmq_url, queue)

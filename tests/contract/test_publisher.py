@@ -19,7 +19,7 @@ from kombu import Queue as KombuQueue
 
 from cyme_supd.brokers import bounded
 from cyme_supd.clock import SystemClock
-from cyme_supd.domain.ports import Publisher
+from cyme_supd.domain.broker_ports import Publisher
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.task import UrlRequest, bytes_of
 from cyme_supd.errors import Conflict, Unavailable

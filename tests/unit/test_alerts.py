@@ -17,12 +17,16 @@ from cyme_supd.domain.alerts import (
     LAPSED_FOR,
     NOT_CONSUMING,
     NOT_CONSUMING_FOR,
+    ORPHANS,
     QUEUE_DEEP,
+    QUEUE_OLD,
     Alert,
     Found,
     check_webhook,
+    of_ages,
     of_branches,
     of_instances,
+    of_orphans,
     of_queues,
     together,
     words,
@@ -126,6 +130,35 @@ def test_queues_over_the_limit_until_they_are_well_below(
 ) -> None:
     found = of_queues({("foo", "tasks"): messages}, 100, AT)
     assert verdict(found, QUEUE_DEEP, "foo/tasks") == expected
+
+
+@pytest.mark.parametrize(
+    ("age_s", "expected"), [(61.0, FIRING), (60.0, NOTHING), (0.0, NOTHING), (None, UNKNOWN)]
+)
+def test_queues_in_which_a_message_waits_too_long(age_s: float | None, expected: str) -> None:
+    found = of_ages({("foo", "tasks"): age_s}, 60.0, AT)
+    assert verdict(found, QUEUE_OLD, "foo/tasks") == expected
+    for alert in found.firing.values():
+        assert alert.since == AT - timedelta(seconds=61)
+        assert "61 s in queue tasks of app foo" in alert.message
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"queues": 2, "tasks": 0}, FIRING),
+        ({"queues": 0, "tasks": 0}, NOTHING),
+        (None, UNKNOWN),
+    ],
+)
+def test_what_is_nobodys(counts: dict[str, int] | None, expected: str) -> None:
+    known = {} if counts is None else {"foo": counts}
+    found = of_orphans(["foo"], known, AT)
+    assert verdict(found, ORPHANS, "foo") == expected
+    for alert in found.firing.values():
+        assert "2 queues of app foo" in alert.message
+    # One that is gone has none any more.
+    assert of_orphans([], known, AT) == Found()
 
 
 # What is told

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cyme_supd.domain.status import Backlog, Depth
+from cyme_supd.domain.age import Look
+from cyme_supd.domain.status import Backlog
 from cyme_supd.testing.clock import FakeClock
 from cyme_supd.workers.backlogs import MOST_QUEUES, BacklogWatch
 
@@ -15,10 +16,10 @@ class Brokers:
         self.deep: dict[str, int] = {}
         self.seen: set[str] = set()
 
-    def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
+    def looks(self, broker: str, queues: Sequence[str]) -> Mapping[str, Look]:
         self.asked.append((broker, len(queues)))
         self.seen.update(queues)
-        return {name: Depth(self.deep.get(name, 0), None) for name in queues}
+        return {name: Look(self.deep.get(name, 0)) for name in queues}
 
 
 def test_nothing_is_asked_where_nobody_is_idle() -> None:
@@ -67,7 +68,7 @@ def test_a_round_does_not_grow_with_the_fleet_and_all_have_their_turn() -> None:
 
 def test_one_broker_that_tells_nothing_is_no_news() -> None:
     class Down(Brokers):
-        def depths(self, broker: str, queues: Sequence[str]) -> Mapping[str, Depth]:
+        def looks(self, broker: str, queues: Sequence[str]) -> Mapping[str, Look]:
             return {}
 
     watch = BacklogWatch(Down(), FakeClock(), 5.0)

@@ -131,6 +131,7 @@ def test_defaults(run: Run) -> None:
         "api_rate": 2000,
         "alert_webhook": "",
         "alert_depth": 10_000,
+        "alert_age": 3600.0,
         "is_insecure": False,
         "url_allow": (),
         "url_deny": (),

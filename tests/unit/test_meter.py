@@ -15,11 +15,14 @@ from cyme_supd.domain.metrics import (
     FAILED_PASSES,
     LIVE,
     MESSAGES,
+    OLDEST,
+    ORPHANS,
     PASSES,
     QUEUED,
     Key,
 )
 from cyme_supd.domain.presence import Peer
+from cyme_supd.domain.samples import Point
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Backlog
 from cyme_supd.domain.task import Task, TaskState, UrlRequest
@@ -35,6 +38,7 @@ class Depths:
 
     def __init__(self, **messages: int) -> None:
         self.messages = messages
+        self.oldest_at: float | None = None
         self.watched: set[tuple[str, str]] = set()
 
     def watch(self, queues: Iterable[tuple[str, str]]) -> None:
@@ -42,7 +46,7 @@ class Depths:
 
     def backlog(self, broker: str, queue: str) -> Backlog | None:
         found = self.messages.get(queue)
-        return None if found is None else Backlog(found, 1.0)
+        return None if found is None else Backlog(found, 1.0, oldest_at=self.oldest_at)
 
 
 class Stopped(threading.Event):
@@ -129,13 +133,13 @@ def test_only_what_was_queued_is_counted() -> None:
 def test_queues_are_those_that_somebody_should_consume() -> None:
     depths = Depths(tasks=7, other=9)
     meter = Meter(Metrics(), depths)
-    assert meter.gauges("b1", {}) == {(LIVE.name, ("b1",)): 1.0}
+    assert meter.gauges("b1", {}, 1.0) == {(LIVE.name, ("b1",)): 1.0}
     queues = tuple(
         Queue("foo", name, name, "direct", name, {}, AT) for name in ("tasks", "unheard")
     )
     plain = a_worker()
     meter.saw([replace(plain, queues=queues), replace(plain, queues=queues[:1])])
-    told = meter.gauges("b1", {})
+    told = meter.gauges("b1", {}, 1.0)
     assert depths.watched == {(plain.broker, "tasks"), (plain.broker, "unheard")}
     assert told == {(LIVE.name, ("b1",)): 1.0, (MESSAGES.name, ("foo", "tasks")): 7.0}
 
@@ -147,7 +151,7 @@ def test_branches_that_lapsed_are_told_and_those_that_left_are_not() -> None:
         "b3": Peer(a_heartbeat("b3"), AT, is_live=False),
         "b4": Peer(a_heartbeat("b4", is_leaving=True), AT, is_live=False),
     }
-    found: dict[Key, float] = Meter().gauges("b1", peers)
+    found: dict[Key, float] = Meter().gauges("b1", peers, 1.0)
     assert {key[1][0]: value for key, value in found.items()} == {"b1": 1.0, "b2": 1.0, "b3": 0.0}
 
 
@@ -156,4 +160,19 @@ def test_what_waits_at_two_brokers_is_added_and_what_is_not_known_is_told() -> N
     queues = tuple(Queue("foo", name, name, "direct", name, {}, AT) for name in ("tasks", "new"))
     one = replace(a_worker(), queues=queues)
     meter.saw([one, replace(one, broker="redis://127.0.0.1:1/0", queues=queues[:1])])
-    assert meter.messages() == {("foo", "tasks"): 14.0, ("foo", "new"): None}
+    assert meter.queues(1.0) == {("foo", "tasks"): Point(14.0), ("foo", "new"): Point()}
+
+
+def test_how_old_a_queue_is_and_what_is_nobodys() -> None:
+    depths = Depths(tasks=7, other=0)
+    depths.oldest_at = 5.0
+    meter = Meter(Metrics(), depths)
+    queues = tuple(Queue("foo", name, name, "direct", name, {}, AT) for name in ("tasks", "other"))
+    meter.saw([replace(a_worker(), queues=queues)])
+    meter.orphans = {"foo": {"queues": 2}}
+    told = meter.gauges("b1", {}, 65.0)
+    assert {labels: value for (name, labels), value in told.items() if name == OLDEST.name} == {
+        ("foo", "tasks"): 60.0,
+        ("foo", "other"): 0.0,
+    }
+    assert told[ORPHANS.name, ("foo", "queues")] == 2.0

@@ -10,8 +10,10 @@ from flask.testing import FlaskClient
 
 from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.orphans import Inventory, Stray
+from cyme_supd.domain.samples import Point, Sample
 from cyme_supd.domain.status import Condition
 from cyme_supd.domain.task import Task, TaskState, UrlRequest
+from cyme_supd.domain.transitions import Transition
 from cyme_supd.errors import Unavailable
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
@@ -46,6 +48,10 @@ def house() -> World:
     for name in ("w1", "w2"):
         made.service.instances.put("foo", name, {"queues": ["tasks"]}, 5)
     made.questions.answer = {"pid": 1000, "total": {"a.task": 1}}
+    sample = Sample(START, "", Point(3, 1.5, 7, 1, 2, 4))
+    with made.store.writing() as tx:
+        tx.save_samples("b1", [sample])
+        tx.save_transitions([Transition("w1", START, None, True, None, "")])
     made.questions.running = [RunningTask("w1", "id", "a.task", START)]
     made.questions.known[f"w1@{HERE.id}"] = Inventory(frozenset({"dq.w1", "x"}), frozenset())
     made.broker_queues.holds(BROKER, "others", 2, 0, {"house.old": 2})
@@ -89,6 +95,8 @@ READINGS = (
     "/foo/instances/w1/stats/",
     "/foo/instances/w1/log/",
     "/foo/instances/w1/autoscale/",
+    "/foo/instances/w1/history/",
+    "/foo/instances/w1/tasks/",
     "/foo/instances/w1/queues/",
     "/foo/queues/",
     "/foo/queues/tasks/",
@@ -106,6 +114,7 @@ READINGS = (
     "/api/audit/",
     "/api/events/",
     "/api/queues/",
+    "/api/samples/",
     "/metrics/",
 )
 OF_CALLERS = ("/api/users/", "/api/users/boris/", "/api/tokens/", "/api/tokens/0123456789ab/")

@@ -85,9 +85,9 @@ def test_those_that_should_consume_are_named() -> None:
 def test_a_queue_that_is_paused() -> None:
     held = replace(consumer("w1", "tasks"), paused={"tasks": PAUSE, "dq.w1": PAUSE})
     (left,) = found(held, waiting={"tasks": waiting(1)}).queues
-    assert left.reason == "no instance consumes it; it is paused: deploy"
+    assert (left.reason, left.is_paused) == ("no instance consumes it; it is paused: deploy", True)
     (left,) = found(held, consumer("w2", "tasks"), waiting={"tasks": waiting(1)}).queues
-    assert left.reason == "no instance consumes it; w2 should"
+    assert (left.reason, left.is_paused) == ("no instance consumes it; w2 should", False)
 
 
 def test_the_own_queue_of_one_that_is_disabled() -> None:

@@ -75,10 +75,12 @@ def test_over_http(house: World) -> None:
 
 def test_of_many_branches() -> None:
     ill, well = ({"name": name, "level": level} for name, level in (("b", "ill"), ("a", "well")))
-    here = {"data": {"apps": [1], "queues": [], "instances": [well]}}
-    there = {"data": {"apps": [], "queues": [], "instances": [ill]}}
+    queue = {"app": "foo", "name": "tasks", "depth": None, "oldest_s": 2.0}
+    here = {"data": {"apps": [1], "queues": [queue], "instances": [well]}}
+    there = {"data": {"apps": [], "queues": [{**queue, "depth": 7.0}], "instances": [ill]}}
     found = gathering.overview(here, {"b2": there}, {})
-    assert found == {"data": {"apps": [1], "queues": [], "instances": [ill, well]}}
+    queues = [{**queue, "depth": 7.0}]
+    assert found == {"data": {"apps": [1], "queues": queues, "instances": [ill, well]}}
 
 
 def test_who_asks_at_once_is_shown_the_same(house: World) -> None:

@@ -10,8 +10,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.access import Role
-from cyme_supd.domain.status import Condition
+from cyme_supd.domain.metrics import MESSAGES, OLDEST, Key, Totals
+from cyme_supd.domain.status import Condition, ProcessState
+from cyme_supd.domain.transitions import Transition
 from cyme_supd.errors import Unavailable
+from cyme_supd.service.overview import GOOD_S
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.pages_support import PAGES
@@ -133,6 +136,63 @@ def test_many_are_shown_in_parts(client: FlaskClient) -> None:
     assert "121 of them, page 1 of 2" in text
     assert text.count("/admin/instances/foo/") == 100
     assert shown(client, "instances/", page="2").count("/admin/instances/foo/") == 21
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "kinds"),
+    [
+        ("", "", "depth per_s processes"),
+        ("apps/foo/", "?app=foo", "depth oldest_s per_s processes"),
+        ("instances/foo/w1/", "?app=foo&amp;instance=w1", "per_s processes"),
+        ("queues/foo/a%2Fb%20&/", "?app=foo&amp;queue=a%2Fb+%26", "depth oldest_s"),
+    ],
+)
+def test_charts_are_of_what_the_page_is_about(
+    client: FlaskClient, path: str, query: str, kinds: str
+) -> None:
+    client.put("/foo/queues/a%2Fb%20&/")
+    text = client.get(f"/admin/{path}").get_data(as_text=True)
+    found = re.findall(r'data-samples="([^"]+)" data-kinds="([^"]+)"', text)
+    assert found == [(f"/api/samples/{query}", kinds)]
+    assert "No samples yet" in text
+    assert client.get(found[0][0].replace("&amp;", "&")).status_code == 200
+
+
+def test_queues_in_which_most_waits_come_first(
+    client: FlaskClient, house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put("/foo/queues/mail/")
+    assert "nothing waits, as far as is known" in shown(client, "")
+    gauges: dict[Key, float] = {
+        (MESSAGES.name, ("foo", "tasks")): 900.0,
+        (MESSAGES.name, ("foo", "mail")): 2.0,
+        (OLDEST.name, ("foo", "mail")): 7300.0,
+    }
+    monkeypatch.setattr(house.service.metrics, "totals", lambda: Totals({}, gauges))
+    house.clock.sleep(GOOD_S)
+    text = shown(client, "")
+    rows = re.findall(r">foo</a><td>(\d+)<td>([^\n]+)", text)
+    assert rows == [("2", "2 h"), ("900", "not known")]
+
+
+def test_how_an_instance_changed_is_on_its_page(client: FlaskClient, house: World) -> None:
+    assert "It has not in the last seven days" in shown(client, "instances/foo/w1/")
+    change = Transition("w1", START, ProcessState.BACKOFF, False, None, "Exited")
+    with house.store.writing() as tx:
+        tx.save_transitions([change])
+    text = shown(client, "instances/foo/w1/")
+    assert "<td>BACKOFF<td>no<td>not known<td>Exited" in text
+    assert 'data-place="/foo/instances/w1/"' in text
+
+
+def test_what_is_vendored_has_its_licence(client: FlaskClient) -> None:
+    answer = client.get("/admin/static/uPlot.LICENSE")
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    assert "MIT" in answer.get_data(as_text=True)
+    script = client.get("/admin/static/uPlot.min.js").get_data(as_text=True)
+    # The policy of the pages lets nobody set a style as text, or run one.
+    for word in ("cssText", 'setAttribute("style"', "eval(", "new Function", "innerHTML"):
+        assert word not in script
 
 
 def test_each_button_is_a_request_of_the_interface(client: FlaskClient) -> None:

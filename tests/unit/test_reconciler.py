@@ -51,6 +51,22 @@ def test_a_second_pass_does_nothing(up: Host) -> None:
     assert up.store.version() == before
 
 
+def test_how_a_worker_changed_is_written_down_once(up: Host) -> None:
+    def told() -> list[tuple[ProcessState | None, bool | None]]:
+        with up.store.reading() as view:
+            return [(each.state, each.ready) for each in view.transitions("w1", 9)]
+
+    assert told()[0] == (up.status().state, True)
+    before = told()
+    up.begin_again()
+    up.reconciler.full_pass()
+    assert told() == before
+    up.programs.kill(["w1"])
+    up.look()
+    assert told()[1:] == before
+    assert told()[0][1] is False
+
+
 def test_what_is_done_to_a_worker_is_written_down_with_the_reason(up: Host) -> None:
     with up.store.reading() as view:
         (started,) = view.audit(Query(kind="instance"))

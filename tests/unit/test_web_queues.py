@@ -78,7 +78,7 @@ def test_reading(client: FlaskClient) -> None:
     found = client.get("/foo/queues/tasks")
     assert (found.status_code, set(found.get_json())) == (
         200,
-        {*TASKS, "pause", "depth", "consumers"},
+        {*TASKS, "pause", "depth", "consumers", "oldest_s"},
     )
     assert client.get("/foo/queues").get_json() == ["a", "b", "tasks"]
     page = client.get("/foo/queues/?limit=2")

@@ -53,6 +53,7 @@ def instance(app: str, name: str) -> str:
         queues=[each["name"] for each in seen.data("queues") if each["app"] == app],
         found=found.value,
         log_bytes=LOG_BYTES,
+        changes=ask(f"{place}history/", limit=EVENTS).data("changes"),
         log=ask(f"{place}log/", bytes=LOG_BYTES),
         events=ask("/api/audit/", app=app, name=name, limit=EVENTS).data("events"),
     )

@@ -9,7 +9,12 @@ from cyme_supd.web.paths import queue_name
 
 def queues() -> str:
     found, seen = ask("/api/queues/"), ask("/api/overview/")
+    # What the brokers do not tell, some branch may have seen.
+    ages = {(each["app"], each["name"]): each["oldest_s"] for each in seen.data("queues")}
     listed = found.data("queues")
+    for each in listed:
+        if each["oldest_s"] is None:
+            each["oldest_s"] = ages.get((each["app"], each["name"]))
     return render(
         "queues",
         answers=(found,),

@@ -87,7 +87,9 @@ def _environment() -> Environment:
     made.globals.update(
         version=__version__, levels=LEVELS, static=_static_url, query=_query, may=_may
     )
-    made.filters.update(ago=_ago, short=_short, segment=segment, shell=shlex.join, table=_table)
+    made.globals.update(samples_query=_samples_query)
+    made.filters.update(ago=_ago, short=_short, span=_span)
+    made.filters.update(segment=segment, shell=shlex.join, table=_table)
     return made
 
 
@@ -130,12 +132,21 @@ def tag_of(page: str) -> str:
 def _ago(text: str | None) -> Markup:
     """A ``<time>`` with how long ago that was."""
     made = Markup('<time datetime="{0}" title="{0}" data-age>{1}</time>')
-    return made.format(text, _age(text)) if text else Markup()
+    if not text:
+        return Markup()
+    return made.format(text, _span((g.now - datetime.fromisoformat(text)).total_seconds()))
 
 
-def _age(text: str) -> str:
+def _samples_query(**subject: str) -> str:
+    given = {name: value for name, value in subject.items() if value}
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _span(seconds: float | None) -> str:
     """Roughly: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
-    seconds = max(0.0, (g.now - datetime.fromisoformat(text)).total_seconds())
+    if seconds is None:
+        return "not known"
+    seconds = max(0.0, seconds)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {unit}"

@@ -281,8 +281,8 @@ def told(state: Any) -> dict[str, Any]:
 def progress(consumer: Any) -> dict[str, Any]:
     """``started`` tasks since its start; ``active`` run, ``waiting`` it has taken too.
 
-    ``prefetch`` is how many it takes at once, null for any number;
-    ``is_narrow`` that this is fewer than it has to have.
+    ``processes`` is what its pool has; ``prefetch`` how many it takes at once,
+    null for any number; ``is_narrow`` that this is fewer than it has to have.
     """
     buckets = (bucket for bucket in consumer.task_buckets.values() if bucket)
     limited = sum(len(bucket.contents) for bucket in buckets)
@@ -293,6 +293,7 @@ def progress(consumer: Any) -> dict[str, Any]:
         "started": sum(work.total_count.values()),
         "active": active,
         "waiting": max(0, len(work.reserved_requests) - active) + limited + later,
+        "processes": int(consumer.pool.num_processes or 0) or None,
         "prefetch": prefetch_of(consumer) or None,
         "is_narrow": is_narrow(consumer),
     }
