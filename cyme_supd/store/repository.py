@@ -47,11 +47,12 @@ from cyme_supd.store.engine import (
     kind_of,
     open_engine,
 )
+from cyme_supd.store.jobviews import SqlJobs, SqlJobsEdit
 from cyme_supd.store.kinds import LANE, LANES
 from cyme_supd.store.owncopy import SqlCopy
 
 
-class SqlView:
+class SqlView(SqlJobs):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -162,7 +163,7 @@ class SqlView:
         return catalogue.next_version(self._connection, self._branch)
 
 
-class SqlTransaction(SqlView):
+class SqlTransaction(SqlView, SqlJobsEdit):
     """A look that also writes. What is to be edited or removed must be there: ``NotFound``."""
 
     def __init__(

@@ -8,6 +8,7 @@ from datetime import datetime
 from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
+from cyme_supd.domain.job import Job, Run, RunEvent
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue
@@ -34,6 +35,10 @@ class State:
     audit: list[Event] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    categories: set[str] = field(default_factory=set)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    run_events: list[RunEvent] = field(default_factory=list)
 
     def copy(self) -> State:
         return State(
@@ -54,4 +59,8 @@ class State:
             self.audit,
             dict(self.users),
             dict(self.tokens),
+            set(self.categories),
+            dict(self.jobs),
+            dict(self.runs),
+            list(self.run_events),
         )

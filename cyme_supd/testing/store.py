@@ -23,6 +23,7 @@ from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
 from cyme_supd.testing.accounts import MemoryAccounts, MemoryAccountsEdit
 from cyme_supd.testing.audit import MemoryAudit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
+from cyme_supd.testing.jobs import MemoryJobs, MemoryJobsEdit
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
 
@@ -31,7 +32,7 @@ _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
 
 
-class MemoryView(MemoryAccounts, MemoryAudit):
+class MemoryView(MemoryAccounts, MemoryAudit, MemoryJobs):
     def __init__(self, state: State, default_broker: str, branch: str = "") -> None:
         self._state = state
         self._default_broker = default_broker
@@ -157,7 +158,7 @@ class MemoryView(MemoryAccounts, MemoryAudit):
         )
 
 
-class MemoryTransaction(MemoryView, MemoryAccountsEdit):
+class MemoryTransaction(MemoryView, MemoryAccountsEdit, MemoryJobsEdit):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits
