@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from cyme_supd.domain.broker import MASK
+from cyme_supd.domain.job import Job
 from cyme_supd.domain.masking import masked
 from cyme_supd.domain.spec import App, Instance, Queue
 
-APP, QUEUE, INSTANCE, BRANCH = "app", "queue", "instance", "branch"
+APP, QUEUE, INSTANCE, BRANCH, JOB = "app", "queue", "instance", "branch", "job"
 CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
 #: What a branch does to a worker, to make it what is asked for.
 ACT = "act"
 VERBS = (CREATE, EDIT, DELETE, PURGE, ACT)
-KINDS = (APP, QUEUE, INSTANCE, BRANCH)
+KINDS = (APP, QUEUE, INSTANCE, BRANCH, JOB)
 
 MOST_SHOWN = 1000
 DEFAULT_SHOWN = 100
@@ -24,8 +25,13 @@ DEFAULT_SHOWN = 100
 _HIDDEN = frozenset({"environment", "result_backend"})
 #: Counted by the store, and no part of what somebody asked for.
 _COUNTED = frozenset({"generation"})
+#: They follow from what is asked for, and from the time.
+_COMPUTED = frozenset({"next_fire_at", "due_at"})
+#: Of a command that is longer the rest is not kept, nor are more words.
+_MOST_TEXT, _MOST_WORDS = 1000, 30
+_LONG = frozenset({"command", "argv"})
 
-Spec = App | Queue | Instance
+Spec = App | Queue | Instance | Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ def change(before: Spec | None, after: Spec | None) -> Change | None:
         names = {name for name in now if was[name] != now[name]} - _COUNTED
         if not names:
             return None
+        names |= {"category"} & now.keys()
         was, now = ({name: each[name] for name in sorted(names)} for each in (was, now))
     kind, app = _place(spec)
     return Change(_verb(before, after), kind, app, spec.name, _shown(was), _shown(now))
@@ -117,13 +124,16 @@ def _verb(before: Spec | None, after: Spec | None) -> str:
 def _place(spec: Spec) -> tuple[str, str]:
     if isinstance(spec, App):
         return APP, spec.name
+    if isinstance(spec, Job):
+        return JOB, spec.app or ""
     return (QUEUE if isinstance(spec, Queue) else INSTANCE), spec.app
 
 
 def _described(spec: Any) -> dict[str, Any] | None:
     if spec is None:
         return None
-    return {each.name: _plain(getattr(spec, each.name)) for each in fields(spec)}
+    names = [each.name for each in fields(spec) if each.name not in _COMPUTED]
+    return {name: _plain(getattr(spec, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:
@@ -144,7 +154,16 @@ def _shown(described: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if described is None:
         return None
     hidden = {name: _hidden(described[name]) for name in _HIDDEN & described.keys()}
-    return {**masked(described), **hidden}
+    shown = {**masked(described), **hidden}
+    return {name: _cut(value) if name in _LONG else value for name, value in shown.items()}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _MOST_TEXT:
+        return value[:_MOST_TEXT] + "..."
+    if isinstance(value, list) and (len(value) > _MOST_WORDS or len(str(value)) > _MOST_TEXT):
+        return [word[: _MOST_TEXT // _MOST_WORDS] for word in value[:_MOST_WORDS]] + ["..."]
+    return value
 
 
 def _hidden(value: Any) -> Any:

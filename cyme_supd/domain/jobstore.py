@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 
-DEFAULT_PAGE, MAX_PAGE = 50, 500
+DEFAULT_PAGE, MAX_PAGE = 50, 2000
 #: Of each job that is shown.
 LATEST_RUNS = 5
 #: What jobs may be sorted by; with a ``-`` before it the other way round.
@@ -49,6 +49,9 @@ class Jobs(Protocol):
         """By name is by that of the category first; those that are not due come last."""
 
     def job(self, id: str) -> Job: ...
+
+    def jobs_with(self, ids: Collection[str]) -> list[Job]:
+        """Those of them that are there, in no order."""
 
     def jobs_in(self, category: str) -> list[Job]:
         """All of them, in the order of their names; of a category that is none: none."""

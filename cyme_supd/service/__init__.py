@@ -37,6 +37,7 @@ from cyme_supd.service.context import Context, ThisBranch
 from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
+from cyme_supd.service.jobs import JobDetails, Jobs, NotHeldHere, Replaced, RunDetails
 from cyme_supd.service.looking import Details
 from cyme_supd.service.measures import Measured, Measures, Measuring
 from cyme_supd.service.moves import Moves
@@ -68,10 +69,13 @@ __all__ = [
     "HealthCheck",
     "InstanceReply",
     "Instances",
+    "JobDetails",
+    "Jobs",
     "MadeToken",
     "Measured",
     "Measures",
     "Moves",
+    "NotHeldHere",
     "NotQueuedHere",
     "Orphans",
     "Outcome",
@@ -86,10 +90,12 @@ __all__ = [
     "QueueReply",
     "Queues",
     "Rehearsal",
+    "Replaced",
     "Replies",
     "Reply",
     "Rollouts",
     "Roster",
+    "RunDetails",
     "Seen",
     "Service",
     "Stats",
@@ -166,6 +172,7 @@ class Service:
         self.orphans = Orphans(context)
         self.overviews = Overviews(context)
         self.tasks = Tasks(context)
+        self.jobs = Jobs(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)
         self.moves = Moves(context, self.arrivals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -18,9 +18,11 @@ from cyme_supd.domain.audit import (
     Change,
     Event,
     Query,
+    Spec,
     change,
 )
 from cyme_supd.domain.catalogue import Version
+from cyme_supd.domain.job import Job
 from cyme_supd.domain.ports import Store, Transaction, View
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.errors import NotFound
@@ -120,6 +122,31 @@ class _Watched:
         if self._is_finished(before.app):
             self.changes.append(Change(DELETE, APP, before.app, before.app))
 
+    def add_jobs(self, added: Iterable[Job]) -> None:
+        jobs = list(added)
+        self._tx.add_jobs(jobs)
+        for each in jobs:
+            self._note(None, each)
+
+    def save_jobs(self, changed: Iterable[Job]) -> None:
+        after = {each.id: each for each in changed}
+        before = self._tx.jobs_with(after.keys())
+        self._tx.save_jobs(after.values())
+        for each in before:
+            self._note(each, after[each.id])
+
+    def remove_jobs(self, ids: Collection[str]) -> None:
+        before = self._tx.jobs_with(ids)
+        self._tx.remove_jobs(ids)
+        for each in before:
+            self._note(each, None)
+
+    def remove_category(self, name: str) -> None:
+        before = self._tx.jobs_in(name)
+        self._tx.remove_category(name)
+        for each in before:
+            self._note(each, None)
+
     def drain(self, id: str, is_draining: bool) -> None:
         before = self._tx.is_draining(id)
         self._tx.drain(id, is_draining)
@@ -135,7 +162,7 @@ class _Watched:
             return True
         return False
 
-    def _note(self, before: App | Queue | Instance | None, after: Any) -> None:
+    def _note(self, before: Spec | None, after: Any) -> None:
         noted = change(before, after)
         if noted is not None:
             self.changes.append(noted)

@@ -81,6 +81,13 @@ def get(connection: Connection, id: str) -> Job:
     return found[0]
 
 
+def with_ids(connection: Connection, ids: Collection[str]) -> list[Job]:
+    found: list[Job] = []
+    for batch in batches(list(ids)):
+        found += _jobs(connection, _SELECT.where(_COLUMNS.id.in_(batch)))
+    return found
+
+
 def of_category(connection: Connection, category: str) -> list[Job]:
     wanted = _SELECT.where(_COLUMNS.category == category)
     return _jobs(connection, wanted.order_by(_COLUMNS.name))

@@ -27,6 +27,9 @@ class SqlJobs:
     def job(self, id: str) -> Job:
         return jobs.get(self._connection, id)
 
+    def jobs_with(self, ids: Collection[str]) -> list[Job]:
+        return jobs.with_ids(self._connection, ids)
+
     def jobs_in(self, category: str) -> list[Job]:
         return jobs.of_category(self._connection, category)
 

@@ -39,6 +39,9 @@ class MemoryJobs:
             raise NotFound(f"there is no job {id!r}")
         return self._state.jobs[id]
 
+    def jobs_with(self, ids: Collection[str]) -> list[Job]:
+        return [self._state.jobs[id] for id in ids if id in self._state.jobs]
+
     def jobs_in(self, category: str) -> list[Job]:
         theirs = (each for each in self._state.jobs.values() if each.category == category)
         return sorted(theirs, key=_name)

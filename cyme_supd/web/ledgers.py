@@ -49,7 +49,7 @@ class Event(TypedDict):
     agent: str
     branch: str
     verb: Literal["create", "edit", "delete", "purge", "act"]
-    kind: Literal["app", "queue", "instance", "branch"]
+    kind: Literal["app", "queue", "instance", "branch", "job"]
     app: str
     name: str
     before: dict[str, Any] | None

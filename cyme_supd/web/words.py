@@ -16,6 +16,7 @@ NOUNS = {
     "plans": "Plans",
     "orphans": "Orphans",
     "tasks": "URLs as tasks",
+    "jobs": "Scheduled jobs",
     "branches": "Branches",
     "overview": "All at a glance",
     "audit": "Audit",
@@ -164,6 +165,28 @@ ROUTES = {
         "the state is ``FAILURE``, with ``error``."
     ),
     "GET /<app>/query/<id>/wait/": "Its result once it has ended, as above; or ``408``.",
+    "PUT POST /api/category/<name>/": (
+        "Have the category consist of these ``jobs``, all of them or none; what is not listed any "
+        "more is removed. ``added``, ``changed`` and ``removed`` are names. A job is the same as "
+        "long as category and name are: its id and its runs stay, and when it is due, where its "
+        "``schedule``, ``timezone`` and ``jitter_s`` do. ``400`` names the job and the field, and "
+        "then nothing is changed."
+    ),
+    "DELETE /api/category/<name>/": "Remove it with its jobs; their runs stay.",
+    "GET /api/categories/": "``data`` with the ``categories``, each with how many jobs it has.",
+    "GET /api/categories/<name>/": "``data`` with the ``category`` and its ``jobs``.",
+    "GET /api/jobs/": (
+        "``data`` with the ``jobs`` of a page, each with the latest of its ``runs``; ``has_more`` "
+        "says whether there is another page."
+    ),
+    "GET /api/jobs/<id>/": (
+        "``data`` with the ``job``, the latest of its ``runs``, and ``upcoming``: its ``next`` "
+        "fire times, as they are while nobody holds it."
+    ),
+    "POST /api/jobs/<id>/pause/": "Hold it: it is not due until somebody resumes it.",
+    "POST /api/jobs/<id>/resume/": "Have it go on, from its next fire time on.",
+    "GET /api/runs/": "``data`` with the ``runs`` of a page, the latest fire time first.",
+    "GET /api/runs/<id>/": "``data`` with the ``run`` and its ``events``, in their order.",
     "GET /branches/": "The ids of the branches that live, as a list.",
     "GET /branches/<id>/": (
         "What it was started with, and how its host is. ``moving`` is ``null``, or how it moves "
@@ -224,6 +247,9 @@ PARAMETERS = {
     "branch": "The id of the branch it should be on.",
     "broker": "A URL: ``amqp://user:password@host:5672/vhost``, ``redis://...``.",
     "bytes": "How much of the end (16384).",
+    "category": "The same name as in the path.",
+    "category_id": "Only the jobs of that category.",
+    "category_name": "Only the jobs of that category.",
     "celery_app": "``package.module:attribute``; without it the bundled application runs.",
     "command": "The ``celery`` to run: another virtual environment's, for one.",
     "directory": "Where the worker runs and its application is found.",
@@ -242,9 +268,15 @@ PARAMETERS = {
     "move": "Move its instances to other branches, one by one.",
     "force": "Do not wait for anybody.",
     "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
-    "kind": "Only of ``app``, ``queue``, ``instance`` or ``branch``.",
+    "id": "Only the job with that id.",
+    "job_id": "Only the runs of that job.",
+    "jobs": "All that it has, at most 10,000: see the schema.",
+    "kind": "Only of ``app``, ``queue``, ``instance``, ``branch`` or ``job``.",
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "What a user is called; of the audit, only what is about the thing of that name.",
+    "next": "How many of its next fire times (none); at most 1000.",
+    "page": "Which page (1).",
+    "per_page": "How many on a page (50); at most 2000.",
     "q": "Only what has that text in it.",
     "verb": "Only what is of ``create``, ``edit``, ``delete``, ``purge`` or ``act``.",
     "since": "Only what was not before that time.",
@@ -279,6 +311,8 @@ PARAMETERS = {
     "routing_key": "What its exchange is asked for (the queue's name).",
     "secrets": "``1`` shows what otherwise reads ``********``.",
     "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
+    "sort": "``name`` (unless said) or ``next_fire_at``; with a ``-`` before it backwards.",
+    "status": "Only runs of that status.",
     "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
     "timeout": "How long to wait for what was asked for (30).",
     "transport": "kombu's word for the kind of broker (``amqp``).",

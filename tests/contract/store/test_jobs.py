@@ -69,6 +69,7 @@ def test_as_it_was_stored(store: Store) -> None:
         assert view.job(FULL.id) == FULL
         assert view.jobs_in("example") == [long, FULL]
         assert view.jobs_in("none") == []
+        assert view.jobs_with([long.id, "0"]) == [long]
         with pytest.raises(NotFound):
             view.job("0")
 
