@@ -154,8 +154,9 @@ def _shown(described: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if described is None:
         return None
     hidden = {name: _hidden(described[name]) for name in _HIDDEN & described.keys()}
-    shown = {**masked(described), **hidden}
-    return {name: _cut(value) if name in _LONG else value for name, value in shown.items()}
+    # First cut: who masks goes through all of it.
+    short = {name: _cut(each) if name in _LONG else each for name, each in described.items()}
+    return {**masked(short), **hidden}
 
 
 def _cut(value: Any) -> Any:
