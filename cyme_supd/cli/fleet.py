@@ -55,8 +55,8 @@ def undrain(wanted: Wanted, id: str) -> None:
 @click.option("--since", help="Not before that time: ISO 8601, in UTC.")
 @click.option("--before", help="Before that time.")
 @click.option("--actor", help="Of that user.")
-@click.option("--kind", type=click.Choice(("app", "queue", "instance", "branch")))
-@click.option("--name", help="Of that app, queue, instance or branch.")
+@click.option("--kind", type=click.Choice(("app", "queue", "instance", "branch", "job")))
+@click.option("--name", help="Of what is called so.")
 @click.option("-q", "--text", "q", help="With that text anywhere in it.")
 @click.option("--limit", type=click.IntRange(1, 1000), help="So many at most; else 100.")
 def audit(wanted: Wanted, **filters: Any) -> None:

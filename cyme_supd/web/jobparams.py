@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter
 from typing_extensions import TypedDict
 
 from cyme_supd.domain.jobfields import (
@@ -21,6 +21,7 @@ from cyme_supd.domain.jobfields import (
     MAX_SECONDS,
 )
 from cyme_supd.domain.jobstore import DEFAULT_PAGE, MAX_PAGE, SORTS, JobQuery, RunQuery
+from cyme_supd.domain.naming import NAME
 from cyme_supd.domain.schedule import MAX_SCHEDULE
 from cyme_supd.domain.values import shown
 from cyme_supd.errors import Invalid
@@ -64,6 +65,22 @@ class JobFields(BaseModel):
     environment: dict[str, str] = Field({})
     user: str | None = None
     paused: bool = Field(False, description="Where it is not said, it stays as it is.")
+
+
+class CategoryOfFile(BaseModel):
+    """A category, and all the jobs it is to have."""
+
+    model_config = ConfigDict(extra="forbid", title="Category")
+
+    schema_uri: str = Field("", alias="$schema", description="Where this schema is.")
+    category: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+    jobs: list[JobFields] = Field(max_length=MAX_JOBS)
+
+
+def schema_of_file() -> dict[str, Any]:
+    """The JSON Schema of a file that ``cyme jobs.apply`` takes."""
+    made = TypeAdapter(CategoryOfFile | list[CategoryOfFile]).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Jobs", **made}
 
 
 class CategoryEdit(Change):

@@ -72,7 +72,7 @@ ROOMS = {
         f"{CORE} service",
         "flask werkzeug pydantic gunicorn jinja2 markupsafe typing_extensions prometheus_client",
     ),
-    "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
+    "cli": Room(f"{CORE} schedules service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
 }
@@ -105,6 +105,7 @@ LATE_IMPORTS = {
     "cyme_supd.cli.asking": "cyme_supd.cli.local",
     "cyme_supd.cli.doctor": "cyme_supd.cli.rounds",
     "cyme_supd.cli.importing": "cyme_supd.supervisord.handwritten",
+    "cyme_supd.cli.jobs": "cyme_supd.cli.jobfile",
     "cyme_supd.cli.output": "cyme_supd.cli.tables",
     "cyme_supd.cli.progress": "cyme_supd.cli.bars",
     "cyme_supd.cli.shell": "cyme_supd.cli.console",
