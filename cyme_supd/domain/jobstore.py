@@ -63,7 +63,7 @@ class Jobs(Protocol):
         """When the next job is due, or was already."""
 
     def latest_runs(self, job_ids: Collection[str], count: int) -> Mapping[str, list[Run]]:
-        """At most *count* of each, the latest fire time first."""
+        """Of each job that is there at most *count*, the latest fire time first."""
 
     def runs(self, query: RunQuery) -> list[Run]: ...
     def run(self, id: str) -> Run: ...

@@ -56,7 +56,7 @@ def remove_category(connection: Connection, name: str) -> None:
 def find(connection: Connection, query: JobQuery) -> list[Job]:
     if query.sort == "name":
         order = (_ordered("category", query), _ordered("name", query))
-        return _jobs(connection, _page(_matching(query).order_by(*order), query.offset, query))
+        return _page(connection, _matching(query), order, query.offset, query.limit)
     return _by_time(connection, query)
 
 
@@ -65,12 +65,12 @@ def _by_time(connection: Connection, query: JobQuery) -> list[Job]:
     wanted, column = _matching(query), _COLUMNS[query.sort]
     timed = wanted.where(column.is_not(None))
     order = (_ordered(query.sort, query), _ordered("id", query))
-    found = _jobs(connection, _page(timed.order_by(*order), query.offset, query))
+    found = _page(connection, timed, order, query.offset, query.limit)
     if len(found) < query.limit:
         before = connection.scalar(timed.with_only_columns(func.count())) or 0
-        rest = wanted.where(column.is_(None)).order_by(_COLUMNS.id)
-        left = query.limit - len(found)
-        found += _jobs(connection, rest.offset(max(0, query.offset - before)).limit(left))
+        rest = wanted.where(column.is_(None))
+        offset, left = max(0, query.offset - before), query.limit - len(found)
+        found += _page(connection, rest, (_COLUMNS.id.asc(),), offset, left)
     return found
 
 
@@ -159,8 +159,17 @@ def _ordered(name: str, query: JobQuery) -> UnaryExpression[Any]:
     return column.desc() if query.is_descending else column.asc()
 
 
-def _page(wanted: Select[Any], offset: int, query: JobQuery) -> Select[Any]:
-    return wanted.offset(offset).limit(query.limit)
+def _page(
+    connection: Connection,
+    wanted: Select[Any],
+    order: Sequence[UnaryExpression[Any]],
+    offset: int,
+    limit: int,
+) -> list[Job]:
+    # First by the index alone: rows that are passed over are not read.
+    ids = wanted.with_only_columns(_COLUMNS.id).order_by(*order).offset(offset).limit(limit)
+    page = ids.subquery()
+    return _jobs(connection, _SELECT.join(page, page.c.id == _COLUMNS.id).order_by(*order))
 
 
 def _jobs(connection: Connection, wanted: Select[Any]) -> list[Job]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, union_all
+from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select
 
 from cyme_supd.domain.job import Run, RunEvent
 from cyme_supd.domain.jobstore import RunQuery
@@ -17,23 +17,30 @@ from cyme_supd.store.jobs import batches
 
 _COLUMNS = m.run.c
 _FIELDS = tuple(each.name for each in fields(Run))
-#: SQLite joins no more selects to one.
-_MOST_JOINED = 400
+#: No database has an earlier one.
+_BEFORE_ALL = datetime(1000, 1, 1, tzinfo=UTC)
 
 
 def latest(connection: Connection, job_ids: Collection[str], count: int) -> Mapping[str, list[Run]]:
-    """Each job's own by its index: what that costs does not grow with the history."""
-    ids, found = list(job_ids), defaultdict(list)
-    for start in range(0, len(ids), _MOST_JOINED):
-        joined = [_latest(id, count) for id in ids[start : start + _MOST_JOINED]]
-        for row in connection.execute(union_all(*joined)):
+    """Of jobs that are there. What it costs does not grow with their history."""
+    found: dict[str, list[Run]] = {id: [] for id in job_ids}
+    for batch in batches(list(found)):
+        since = _since(count).where(m.job.c.id.in_(batch)).subquery()
+        is_late = (_COLUMNS.job_id == since.c.id) & (_COLUMNS.fire_at >= since.c.fire_at)
+        wanted = select(m.run).join_from(since, m.run, is_late)
+        for row in connection.execute(wanted.order_by(_COLUMNS.fire_at.desc())):
             found[row.job_id].append(_run(row))
-    return {id: sorted(found[id], key=lambda run: run.fire_at, reverse=True) for id in ids}
+    return found
 
 
-def _latest(job_id: str, count: int) -> Any:
-    wanted = select(m.run).where(_COLUMNS.job_id == job_id)
-    return select(wanted.order_by(_COLUMNS.fire_at.desc()).limit(count).subquery())
+def _since(count: int) -> Select[Any]:
+    """By job, the fire time of the earliest run that is among its latest *count*."""
+    own = m.run.alias()
+    last = select(own.c.fire_at).where(own.c.job_id == m.job.c.id)
+    earliest = last.order_by(own.c.fire_at.desc()).offset(count - 1).limit(1).scalar_subquery()
+    return select(
+        m.job.c.id, func.coalesce(earliest, literal(_BEFORE_ALL, m.Instant)).label("fire_at")
+    )
 
 
 def find(connection: Connection, query: RunQuery) -> list[Run]:

@@ -352,7 +352,8 @@ RULES = """\
   ``Authorization: Bearer TOKEN``, or a name and password as HTTP Basic. Without is ``401``; what
   needs another role is ``403``, and names it. A ``viewer`` reads; an ``operator`` changes
   instances, queues, consumers and pauses, queues URLs, and holds jobs; an ``admin`` changes
-  applications, jobs, users and tokens, drains branches, and sees ``secrets``. Too many wrong passwords are ``429``.
+  applications, jobs, users and tokens, drains branches, and sees ``secrets``. Too many wrong
+  passwords are ``429``.
 - A client that asks more than ``--api-rate`` allows is answered ``429``; ``Retry-After`` says how
   many seconds to wait. ``/ping/`` and ``/health/`` do not count.
 """
