@@ -18,6 +18,7 @@ from cyme_supd.domain.schedule import upcoming
 from cyme_supd.domain.values import shown
 from cyme_supd.errors import Invalid, NotFound
 from cyme_supd.schedules.parsing import parse_schedule
+from cyme_supd.service.claims import CATEGORY, Check
 from cyme_supd.service.context import Context
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -74,14 +75,26 @@ class Jobs:
         with self._context.store.reading() as view, _held_elsewhere():
             return view.category(name), view.jobs_in(name)
 
-    def replace(self, category: str, given: Sequence[Any]) -> Replaced:
+    def replace(self, category: str, given: Sequence[Any], force: bool = False) -> Replaced:
         """Have the category consist of these jobs, all of them or none.
 
-        Raises ``Invalid`` naming the job and the field.
+        Raises ``Invalid`` naming the job and the field. Of a new category the others
+        are asked first whether it is theirs, or about to be, unless with *force*.
         """
+        wanted = read_jobs(given)
+        if force or self.has_category(category):
+            return self._settle(category, wanted)
+        with self._context.claims.held(category, CATEGORY) as check:
+            return self._settle(category, wanted, check)
+
+    def _settle(
+        self, category: str, wanted: Sequence[Mapping[str, Any]], check: Check | None = None
+    ) -> Replaced:
         check_category(category)
-        wanted, now = read_jobs(given), self._context.clock.now()
+        now = self._context.clock.now()
         with self._context.store.writing() as tx:
+            if check is not None:
+                check(tx)
             _check_apps(tx, wanted)
             settled = settle(category, tx.jobs_in(category), wanted, now, parse_schedule)
             tx.add_category(category)

@@ -37,7 +37,7 @@ def _add_category(routes: Routes, service: Service) -> None:
 
     @takes(CategoryEdit)
     def put_category(name: str, nowait: bool, sent: CategoryEdit) -> Response:
-        made = jobs.replace(name, sent.given(name))
+        made = jobs.replace(name, sent.given(name), bool(sent.force))
         names = {key: list(getattr(made, key)) for key in ("added", "changed", "removed")}
         return wire.answer({"status": "success", **names})
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cyme_supd.errors import Conflict
+from cyme_supd.service.claims import CATEGORY
 from tests.unit.fleet_support import Places, ok, three_places
-from tests.unit.test_web_jobs import ID, a_run, job, names, put
+from tests.unit.test_web_jobs import ENTRY, ID, a_run, job, names, put
 
 
 @pytest.fixture
@@ -59,3 +61,31 @@ def test_a_new_category_is_not_taken_while_another_may_have_it(places: Places) -
     ok(put(places["b1"].client, {}, {"name": "b"}))
     ok(put(places["b2"].client, {}, force=True))
     assert places["b2"].house.service.jobs.has_category("example")
+
+
+def test_two_that_are_asked_at_the_same_moment(places: Places) -> None:
+    """As if both had heard that nobody has it, and neither had stored anything yet."""
+    first, second = (places[id].house.service for id in ("b1", "b2"))
+    with first.claims.held("example", CATEGORY) as check:
+        both: list[type[Exception]] = []
+        try:
+            second.jobs.replace("example", [ENTRY])
+        except Conflict as exc:
+            both.append(type(exc))
+        try:
+            with places["b1"].house.store.writing() as tx:
+                check(tx)
+        except Conflict as exc:
+            both.append(type(exc))
+    # The draw says who of them goes on, and never both.
+    assert both == [Conflict]
+    # What is claimed is a category: an instance may be called so.
+    ok(places["b1"].client.put("/foo/"), 201)
+    ok(places["b3"].client.put("/foo/instances/example/"), 201)
+
+
+def test_a_category_is_not_made_where_another_has_it(places: Places) -> None:
+    ok(put(places["b1"].client, {}))
+    with pytest.raises(Conflict, match="it is a category there"):
+        places["b2"].house.service.jobs.replace("example", [ENTRY])
+    places["b2"].house.service.jobs.replace("example", [ENTRY], force=True)
