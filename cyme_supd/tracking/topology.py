@@ -8,6 +8,7 @@ from typing import Any
 
 from kombu import Exchange, Queue
 from kombu.common import maybe_declare
+from kombu.transport import virtual
 
 from cyme_supd.errors import Invalid
 
@@ -29,6 +30,10 @@ class WorkQueue(Queue):  # type: ignore[misc]
     attrs = (*Queue.attrs, ("platform", None))
     platform: Queue | None
 
+    def when_bound(self) -> None:
+        super().when_bound()
+        keep_bindings(self.channel)
+
     def declare(self, nowait: bool = False, channel: Any = None) -> str:
         name: str = super().declare(nowait=nowait, channel=channel)
         if self.platform is not None and not self.no_declare:
@@ -41,6 +46,26 @@ class WorkQueue(Queue):  # type: ignore[misc]
         if recurse:
             del found["platform"]
         return found
+
+
+def keep_bindings(channel: Any) -> None:
+    """Have *channel* go by what was bound on it also when its broker has lost that.
+
+    On Redis bindings are data, gone when it comes back empty. kombu makes none twice,
+    and drops what is published where it finds none.
+    """
+    is_virtual = isinstance(channel, virtual.Channel)
+    if not is_virtual or type(channel).get_table is virtual.Channel.get_table:
+        return
+    if "get_table" in vars(channel):
+        return
+    stored = channel.get_table
+
+    def get_table(exchange: str) -> list[Any]:
+        own = channel.state.exchanges.get(exchange, {}).get("table", ())
+        return [*stored(exchange), *own]
+
+    channel.get_table = get_table
 
 
 def names(queues: Any, platform: str, default: str) -> list[str]:

@@ -69,7 +69,7 @@ def failures(app: Celery) -> set[str]:
         shop(result_backend="rpc://", PLATFORM_QUEUE_NAME="seen", accept_content=["json"]),
         with_namespace(),
         routed("mail"),
-        with_task(rate_limit="1/m", expires=60, priority=3),
+        with_task(rate_limit="1/m", expires=60),
     ],
 )
 def test_one_that_is_right(app: Celery) -> None:
