@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from celery.app.utils import sanitize_url
+from celery.utils.collections import AttributeDict
 
 from cyme_supd.domain.broker import MASK
 from cyme_supd.domain.masking import masked
@@ -16,14 +17,15 @@ from cyme_supd.errors import Invalid
 from cyme_supd.tracking import sentry, settings, topology
 
 
-class Config:
+# A dictionary, as Celery asks it for several settings at each publish.
+class Config(AttributeDict):  # type: ignore[misc]
     """What ``app.config_from_object`` takes; *queues* are all it has to be told.
 
     *queues* are the names of those that the application consumes from or publishes
     to. Celery's settings are keywords in lower case, Config's own and the
-    application's in upper case; both are attributes of what comes out. Settings that
-    are not given are taken from the environment: ``CELERY_`` and the name, or what
-    *ENV_PREFIX* says instead of ``CELERY_``.
+    application's in upper case; both are attributes and keys of what comes out.
+    Settings that are not given are taken from the environment: ``CELERY_`` and the
+    name, or what *ENV_PREFIX* says instead of ``CELERY_``.
     """
 
     def __init__(self, queues: Any, *, ENV_PREFIX: str = "CELERY_", **given: Any) -> None:
@@ -37,19 +39,11 @@ class Config:
         if own["SENTRY_DSN"]:
             sentry.check()
         made = {**_tracked(queues, own), **_results(said, own)}
-        vars(self).update({**own, **made, **said}, ENV_PREFIX=ENV_PREFIX, QUEUES=queues)
-
-    def __getattr__(self, name: str) -> Any:
-        """For those who check types: each setting is an attribute."""
-        raise AttributeError(f"{name} is not set")
+        super().__init__({**own, **made, **said}, ENV_PREFIX=ENV_PREFIX, QUEUES=queues)
 
     def __repr__(self) -> str:
-        shown = {
-            name: value
-            for name, value in sorted(vars(self).items())
-            if name.islower() and not name.startswith("_")
-        }
-        return f"Config({', '.join(f'{name}={_shown(name, shown[name])!r}' for name in shown)})"
+        shown = [(name, self[name]) for name in sorted(self) if name.islower()]
+        return f"Config({', '.join(f'{name}={_shown(name, value)!r}' for name, value in shown)})"
 
 
 def _tracked(queues: Any, said: Mapping[str, Any]) -> dict[str, Any]:
