@@ -46,12 +46,12 @@ class Bench:
     queues: Queues
 
     def one_round(self, tracked: Samples, plain: Samples, count: int, turn: int) -> None:
-        acts = [
-            lambda: self.publish(self.tracked, count, tracked, (TRACKED, PLATFORM)),
-            lambda: self.publish(self.plain, count, plain, (PLAIN,)),
+        turns = [
+            (self.tracked, tracked, (TRACKED, PLATFORM)),
+            (self.plain, plain, (PLAIN,)),
         ]
-        for act in acts if turn % 2 else reversed(acts):
-            act()
+        for task, samples, queues in turns if turn % 2 else reversed(turns):
+            self.publish(task, count, samples, queues)
 
     def publish(self, task: Any, count: int, samples: Samples, queues: tuple[str, ...]) -> None:
         wall, processor = perf_counter(), process_time()

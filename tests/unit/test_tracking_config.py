@@ -13,7 +13,7 @@ from celery import Celery
 from sqlalchemy import make_url
 
 from cyme_supd.errors import Invalid
-from cyme_supd.tracking import Config, config_of
+from cyme_supd.tracking import Config, config_of, topology
 from cyme_supd.tracking.settings import _OLD, OWN
 
 
@@ -119,6 +119,13 @@ def test_tasks_go_to_the_queue_of_their_first_part(task: str, queue: str) -> Non
     config = Config(queues=["foo", "a[b", "dotted.name"], PLATFORM_QUEUE_NAME="seen")
     found = app_with(config).amqp.router.route({}, task)["queue"]
     assert (found.name, found.exchange.name) == (queue, "task_exchange")
+
+
+def test_routes_may_be_added() -> None:
+    added = [{"report": {"queue": "foo"}}, topology.routes(["foo"])]
+    router = app_with(Config(queues=["foo"], task_routes=added)).amqp.router
+    found = {task: router.route({}, task)["queue"].name for task in ("report", "foo.x", "x.y")}
+    assert found == {"report": "foo", "foo.x": "foo", "x.y": "celery"}
 
 
 def test_starts_are_told() -> None:
