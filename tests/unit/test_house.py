@@ -75,6 +75,8 @@ ROOMS = {
     "cli": Room(f"{CORE} schedules service branch client supervisord", "click rich packaging"),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
+    # It stands in processes that know nothing else of Cyme.
+    "tracking": Room("errors domain", "celery kombu"),
 }
 #: Wire the rooms together, and are the only ones that see more than their own:
 #: what prepares a root, one for each process that runs on it, and what these share.
