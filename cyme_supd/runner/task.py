@@ -1,0 +1,46 @@
+"""A runner inside a process of a worker's pool: made by the first order that comes to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from cyme_supd.domain.orders import RunEnd
+from cyme_supd.errors import Forbidden
+from cyme_supd.runner.runner import Me, Runner
+from cyme_supd.seal import Seal, read_key
+
+#: Where the launcher says the worker's own folder is, in the root of its branch.
+LAUNCH_DIRECTORY = "CYME_LAUNCH_DIRECTORY"
+KEY_FILE = "CYME_RUNNER_KEY_FILE"
+
+
+class Lazy:
+    """Opened in the process that uses it, and not in the one that was forked from."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._made: tuple[int, Runner] | None = None
+
+    def handle(self, order: str) -> RunEnd | None:
+        return self._runner().handle(order)
+
+    def _runner(self) -> Runner:
+        with self._lock:
+            if self._made is None or self._made[0] != os.getpid():
+                self._made = (os.getpid(), self._open())
+            return self._made[1]
+
+    def _open(self) -> Runner:
+        own = self._environment.get(LAUNCH_DIRECTORY)
+        if own is None:
+            raise Forbidden("this worker is no branch's: it runs no jobs", "see cyme-runner")
+        root = Path(own).parents[1]
+        seal = Seal(read_key(self._environment.get(KEY_FILE) or root / "runner.key"))
+        me = Me(socket.gethostname(), Path(own).name, os.getpid())
+        broker = self._environment.get("CELERY_BROKER_URL", "memory://")
+        return Runner(broker, seal, root, me)
