@@ -7,6 +7,7 @@ import hashlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from kombu import Connection, Consumer, Queue
 
 from cyme_supd.brokers import bounded, connections
 from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.runner.desk import STEADY_S, beat, listening
 from cyme_supd.runner.letters import order_in
 from cyme_supd.runner.runner import Runner
 from cyme_supd.workers import taking
@@ -60,14 +62,15 @@ class Alone:
             thread.start()
         failures = 0
         while not self._is_over():
-            connection = connections.connection(
-                self._broker, transport=taking.transport_of(self._broker), **self._options()
+            connection = listening(
+                self._broker, taking.transport_of(self._broker), **self._options()
             )
+            begun = time.monotonic()
             try:
                 bounded.connect(connection)
                 self._serve(connection)
-                failures = 0
             except Exception as exc:
+                failures = 0 if time.monotonic() - begun > STEADY_S else failures
                 is_foreseen = isinstance(exc, connections.broken(connection))
                 level = logging.DEBUG if failures else logging.WARNING
                 log.log(level, "no orders come: %r", exc, exc_info=not is_foreseen)
@@ -81,10 +84,9 @@ class Alone:
         return self._stop.is_set() and self._busy == 0
 
     def _wait(self, seconds: float) -> None:
-        if self._stop.is_set():
-            # The event says nothing any more, and what runs takes its time.
-            threading.Event().wait(seconds)
-        self._stop.wait(seconds)
+        if self._stop.wait(seconds):
+            # It comes back at once from now on, and what runs takes its time.
+            time.sleep(IDLE_S)
 
     def _end_threads(self) -> None:
         for _ in self._threads:
@@ -118,6 +120,7 @@ class Alone:
                 is_taking = wants
             with contextlib.suppress(TimeoutError):
                 connection.drain_events(timeout=IDLE_S)
+            beat(connection)
             self._settle()
         if is_taking:
             consumer.cancel()

@@ -6,11 +6,12 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-from kombu import Consumer, Queue
+from kombu import Connection, Consumer, Queue
 
 from cyme_supd.brokers import bounded, connections
 from cyme_supd.domain.orders import RUNNER_PREFIX, Cancel, Grant, Refusal
@@ -23,9 +24,25 @@ log = logging.getLogger(__name__)
 #: RabbitMQ deletes the queue of a runner that has been gone for so long.
 EXPIRES_S = 600.0
 IDLE_S = 1.0
+HEARTBEAT_S = 20.0
+#: A connection that lasted so long was a good one.
+STEADY_S = 15.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 Answer = Grant | Refusal
+
+
+def listening(broker: str, transport: str | None = None, **more: Any) -> Connection:
+    """A connection that hears of it when the broker's host is gone without a word."""
+    connection = connections.connection(broker, transport=transport, **more)
+    connection.heartbeat = HEARTBEAT_S
+    return connection
+
+
+def beat(connection: Connection) -> None:
+    """To be called every second or so."""
+    if connection.supports_heartbeats:
+        connection.heartbeat_check()
 
 
 class Desk:
@@ -61,12 +78,13 @@ class Desk:
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            connection = connections.connection(self._broker)
+            connection = listening(self._broker)
+            begun = time.monotonic()
             try:
                 bounded.connect(connection)
                 self._listen(connection)
-                failures = 0
             except Exception as exc:
+                failures = 0 if time.monotonic() - begun > STEADY_S else failures
                 is_foreseen = isinstance(exc, connections.broken(connection))
                 level = logging.DEBUG if failures else logging.WARNING
                 log.log(level, "no answers are heard: %r", exc, exc_info=not is_foreseen)
@@ -84,6 +102,7 @@ class Desk:
             while not self._stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     connection.drain_events(timeout=IDLE_S)
+                beat(connection)
         own(channel).delete()
 
     def _hear(self, message: Any) -> None:

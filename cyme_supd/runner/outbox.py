@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 
-from cyme_supd.domain.orders import Alive, Message, Output
+from cyme_supd.domain.orders import Alive, Ended, Message, Output
 from cyme_supd.errors import CymeError
 from cyme_supd.runner.letters import said_message
 from cyme_supd.seal import Seal
@@ -61,6 +61,14 @@ class Outbox:
             self._waiting.append((queue, said))
             self._changed.notify_all()
 
+    def flush(self, within_s: float) -> bool:
+        """Wait until the broker keeps how runs ended that were put; whether it does."""
+        with self._changed:
+            return self._changed.wait_for(self._has_told_ends, within_s)
+
+    def _has_told_ends(self) -> bool:
+        return not any(isinstance(said, Ended) for _, said in self._waiting)
+
     def close(self, within_s: float) -> bool:
         """Send what waits; whether all of it was."""
         with self._changed:
@@ -84,6 +92,7 @@ class Outbox:
             with self._changed:
                 if first in self._waiting:
                     self._waiting.remove(first)
+                self._changed.notify_all()
 
     def _first(self) -> tuple[str, Message] | None:
         with self._changed:

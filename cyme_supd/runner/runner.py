@@ -111,6 +111,10 @@ class Runner:
             with self._lock:
                 self._running.pop(grant.nonce, None)
 
+    def flush(self, within_s: float) -> bool:
+        """Wait until the broker keeps how the runs ended; whether it does."""
+        return self._outbox.flush(within_s)
+
     def stop(self) -> None:
         """Claim nothing more; what runs goes on."""
         self._stop.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -13,8 +14,12 @@ from cyme_supd.errors import Forbidden
 from cyme_supd.runner.runner import Me, Runner
 from cyme_supd.seal import Seal, read_key
 
+log = logging.getLogger(__name__)
+
 #: Where the launcher says the worker's own folder is, in the root of its branch.
 LAUNCH_DIRECTORY = "CYME_LAUNCH_DIRECTORY"
+#: So long a broker may be away while a process of the pool waits for it.
+PATIENCE_S = 120.0
 KEY_FILE = "CYME_RUNNER_KEY_FILE"
 
 
@@ -27,7 +32,12 @@ class Lazy:
         self._made: tuple[int, Runner] | None = None
 
     def handle(self, order: str) -> RunEnd | None:
-        return self._runner().handle(order)
+        runner = self._runner()
+        end = runner.handle(order)
+        # A process of the pool may be ended as soon as it has nothing to do.
+        if end is not None and not runner.flush(PATIENCE_S):
+            log.error("the broker was not told yet how a run ended")
+        return end
 
     def _runner(self) -> Runner:
         with self._lock:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,32 +272,28 @@ def test_a_run_that_cannot_be_started_is_told(
 
 
 def test_the_broker_is_away_while_it_runs(
-    tmp_path: Path, seal: Seal, inside: Callable[..., Runner]
+    tmp_path: Path, seal: Seal, inside: Callable[..., Runner], alone: Alone
 ) -> None:
-    done = tmp_path / "done"
+    done, go = tmp_path / "done", tmp_path / "go"
     with (
         services.rabbitmq_to_kill(None, tmp_path) as own,
         dispatching(own.broker.url("/"), seal) as dispatcher,
     ):
-        runner = inside(dispatcher)
-        run = a_grant(
-            command=f"echo $CYME_RUN_ID >> {done}; until [ -e {done}.go ]; do :; sleep 0.1; done"
+        alone(dispatcher)
+        run = dispatcher.order(
+            2, command=f"echo $CYME_RUN_ID >> {done}; until [ -e {go} ]; do sleep 0.1; done"
         )
-        dispatcher.runs[run.run] = run
-        order = dispatcher.seal.close(Order(run.run, "j1", dispatcher.reply))
-        with ThreadPoolExecutor(1) as pool:
-            handled = pool.submit(runner.handle, order)
-            eventually(lambda: dispatcher.all(Started, run.run), 30)
-            own.kill()
-            Path(f"{done}.go").touch()
-            assert handled.result(30) == RunEnd.SUCCEEDED
-        other = dispatcher.seal.close(Order(run.run, "j1", dispatcher.reply))
-        runner._answer_within_s = 0.5
+        eventually(lambda: dispatcher.all(Started, run), 40)
+        own.kill()
+        go.touch()
+        order = dispatcher.seal.close(Order(run, "j1", dispatcher.reply))
         with pytest.raises(Unavailable):
-            runner.handle(other)
+            inside(dispatcher, 0.5).handle(order)
         own.start()
-        assert ended(dispatcher, run.run).status == RunEnd.SUCCEEDED
-        assert lines(done) == [run.run]
+        assert ended(dispatcher, run).status == RunEnd.SUCCEEDED
+        other = dispatcher.order(command=f"echo $CYME_RUN_ID >> {done}")
+        assert ended(dispatcher, other).status == RunEnd.SUCCEEDED
+        assert lines(done) == [run, other]
 
 
 def test_a_runner_that_stops_takes_nothing(
