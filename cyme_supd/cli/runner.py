@@ -37,11 +37,9 @@ from cyme_supd.seal import Seal, read_key
     "-c",
     "--concurrency",
     type=click.IntRange(1, 1000),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Runs at once.",
+    help="Runs at once; else as many as there are cores.",
 )
-@click.option("--key-file", help="The key of runners [default: runner.key in the root].")
+@click.option("--key-file", help="The key of runners; else runner.key in the root.")
 @click.option(
     "-D", "--instance-dir", default=DEFAULT_ROOT, show_default=True, help="Root: runs/ is there."
 )
@@ -54,6 +52,7 @@ from cyme_supd.seal import Seal, read_key
     type=click.Choice(LOGLEVELS, case_sensitive=False),
     default="INFO",
     show_default=True,
+    help="What is said on standard error.",
 )
 @click.version_option(__version__, prog_name="cyme-runner")
 def command(**options: Any) -> None:
@@ -95,8 +94,9 @@ def take(lock: Any) -> None:
 
 def serve(options: dict[str, Any], queues: list[str], root: str, seal: Seal) -> None:
     host = socket.gethostname()
+    slots = options["concurrency"] or os.cpu_count() or 1
     runner = Runner(options["broker"], seal, root, Me(host, options["name"], os.getpid()))
-    alone = Alone(options["broker"], queues, options["concurrency"], runner, f"{host}:{root}")
+    alone = Alone(options["broker"], queues, slots, runner, f"{host}:{root}")
     asked = []
 
     def stop(*_: Any) -> None:
@@ -107,7 +107,7 @@ def serve(options: dict[str, Any], queues: list[str], root: str, seal: Seal) -> 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    click.echo(f"cyme-runner {__version__}: {', '.join(queues)}, {options['concurrency']} at once")
+    click.echo(f"cyme-runner {__version__}: {', '.join(queues)}, {slots} at once")
     alone.run()
     runner.close()
 

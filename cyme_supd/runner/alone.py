@@ -23,7 +23,11 @@ from cyme_supd.workers.boot import cyme_unacked
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 0.1
+#: How long one look lasts while nothing comes: how soon a connection is used
+#: for what other threads have done. Before an order is settled that is awaited.
+IDLE_S = 0.2
+FULL_S = 0.05
+CLAIMING_S = 0.005
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -46,6 +50,7 @@ class Alone:
         self._settled: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._busy = 0
+        self._claiming = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"slot {number}", daemon=True)
             for number in range(slots)
@@ -86,7 +91,7 @@ class Alone:
     def _wait(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             # It comes back at once from now on, and what runs takes its time.
-            time.sleep(IDLE_S)
+            time.sleep(seconds)
 
     def _end_threads(self) -> None:
         for _ in self._threads:
@@ -101,6 +106,7 @@ class Alone:
     def _serve(self, connection: Connection) -> None:
         # What belongs to a connection that broke cannot be settled by this one.
         self._settled = queue.SimpleQueue()
+        self._claiming = 0
         cyme_unacked.give_back(connection, {})
         taking.put_again(connection, [each.name for each in self._queues])
         consumer = Consumer(
@@ -108,7 +114,7 @@ class Alone:
             self._queues,
             on_message=self._take,
             on_decode_error=self._refuse,
-            prefetch_count=1,
+            prefetch_count=self._slots,
             accept=["json"],
         )
         is_taking = False
@@ -119,17 +125,23 @@ class Alone:
                 _ = consumer.consume() if wants else consumer.cancel()
                 is_taking = wants
             with contextlib.suppress(TimeoutError):
-                connection.drain_events(timeout=IDLE_S)
+                connection.drain_events(timeout=self._look_s(wants))
             beat(connection)
             self._settle()
         if is_taking:
             consumer.cancel()
         self._settle()
 
+    def _look_s(self, is_free: bool) -> float:
+        if self._claiming:
+            return CLAIMING_S
+        return IDLE_S if is_free else FULL_S
+
     def _settle(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._settled.get_nowait()()
+                self._claiming -= 1
 
     def _take(self, message: Any) -> None:
         with self._lock:
@@ -138,6 +150,7 @@ class Alone:
         if not is_free:
             message.requeue()
             return
+        self._claiming += 1
         self._todo.put((message, self._settled))
 
     def _refuse(self, message: Any, exc: Exception) -> None:
@@ -155,14 +168,21 @@ class Alone:
                     self._busy -= 1
 
     def _handle(self, message: Any, settled: queue.SimpleQueue[Callable[[], None]]) -> None:
+        done: list[bool] = []
+
+        def settle(how: Callable[[], None]) -> None:
+            if not done:
+                done.append(True)
+                settled.put(how)
+
         try:
-            self._runner.handle(order_in(message), lambda: settled.put(message.ack))
+            self._runner.handle(order_in(message), lambda: settle(message.ack))
         except Unavailable as exc:
             log.warning("an order is given back: %s", exc)
-            settled.put(message.requeue)
+            settle(message.requeue)
         except CymeError as exc:
             refusal = exc
-            settled.put(lambda: self._refuse(message, refusal))
+            settle(lambda: self._refuse(message, refusal))
         except Exception:
             log.exception("an order could not be handled")
-            settled.put(message.requeue)
+            settle(message.requeue)
