@@ -56,6 +56,7 @@ class Desk:
         self._lock = threading.Lock()
         self._asked: dict[str, queue.SimpleQueue[Answer]] = {}
         self._stop = threading.Event()
+        self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
         self._thread.start()
 
@@ -65,6 +66,11 @@ class Desk:
         with self._lock:
             self._asked[nonce] = answers
         return answers
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether an answer that came now would be heard."""
+        return self._listening.is_set()
 
     def forget(self, nonce: str) -> None:
         """From now on an answer to that claim is nothing."""
@@ -91,6 +97,7 @@ class Desk:
                 self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
             finally:
+                self._listening.clear()
                 bounded.let_go(connection)
 
     def _listen(self, connection: Any) -> None:
@@ -99,6 +106,7 @@ class Desk:
         # What is lost with this process's connection is asked for again.
         consumer = Consumer(channel, [own], on_message=self._hear, accept=["json"], no_ack=True)
         with consumer:
+            self._listening.set()
             while not self._stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     connection.drain_events(timeout=IDLE_S)

@@ -171,7 +171,7 @@ class Runner:
         deadline = time.monotonic() + self._answer_within_s
         ask_at = 0.0
         while (now := time.monotonic()) < deadline and not self._stop.is_set():
-            if now >= ask_at:
+            if now >= ask_at and self._desk.is_listening:
                 self._ask(reply, claim)
                 ask_at = now + ASK_EVERY_S
             try:
