@@ -6,11 +6,12 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from cyme_supd.domain.orders import RunEnd
-from cyme_supd.errors import Forbidden
+from cyme_supd.errors import CymeError, Forbidden, Unavailable
 from cyme_supd.runner.runner import Me, Runner
 from cyme_supd.seal import Seal, read_key
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 LAUNCH_DIRECTORY = "CYME_LAUNCH_DIRECTORY"
 #: So long a broker may be away while a process of the pool waits for it.
 PATIENCE_S = 120.0
+PAUSE_S = 2.0
 KEY_FILE = "CYME_RUNNER_KEY_FILE"
 
 
@@ -32,7 +34,13 @@ class Lazy:
         self._made: tuple[int, Runner] | None = None
 
     def handle(self, order: str) -> RunEnd | None:
-        runner = self._runner()
+        try:
+            runner = self._runner()
+        except CymeError as exc:
+            # Another worker may have the key: it is to get the order, in a while.
+            log.error("no jobs run here: %s", exc)
+            time.sleep(PAUSE_S)
+            raise Unavailable(f"no jobs run here: {exc}") from exc
         end = runner.handle(order)
         # A process of the pool may be ended as soon as it has nothing to do.
         if end is not None and not runner.flush(PATIENCE_S):

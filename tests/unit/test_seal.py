@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cyme_supd.domain.orders import Cancel, Grant, Order
-from cyme_supd.errors import CymeError, Forbidden, Invalid, NotFound
+from cyme_supd.errors import CymeError, Forbidden, Invalid, NotFound, Unavailable
+from cyme_supd.runner import task
 from cyme_supd.runner.letters import order_in, order_message, said_in, said_message
-from cyme_supd.runner.task import Lazy
 from cyme_supd.seal import Seal, Unsealed, make_key, read_key
 from tests.unit.test_orders import GRANT, NONCE, RUN
 
@@ -126,8 +126,11 @@ def test_keys_that_are_none(tmp_path: Path) -> None:
         Seal(b"short")
 
 
-def test_a_worker_of_nobodys_runs_no_jobs(tmp_path: Path) -> None:
-    with pytest.raises(Forbidden):
-        Lazy({}).handle("x")
-    with pytest.raises(NotFound):
-        Lazy({"CYME_LAUNCH_DIRECTORY": str(tmp_path / "instances" / "w1")}).handle("x")
+def test_a_worker_without_the_key_gives_orders_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "PAUSE_S", 0.0)
+    with pytest.raises(Unavailable, match="no branch's"):
+        task.Lazy({}).handle("x")
+    with pytest.raises(Unavailable, match=r"runner\.key"):
+        task.Lazy({"CYME_LAUNCH_DIRECTORY": str(tmp_path / "instances" / "w1")}).handle("x")
