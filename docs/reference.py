@@ -18,6 +18,7 @@ import click
 
 from cyme_supd.cli.branch import command
 from cyme_supd.cli.cyme import COMMANDS, cyme
+from cyme_supd.cli.runner import command as runner
 from cyme_supd.errors import CymeError
 from cyme_supd.service import Service
 from cyme_supd.web import words
@@ -43,6 +44,11 @@ COMMAND = """\
 An option may also come from the environment (``--sup-interval`` is ``CYME_SUP_INTERVAL``, where
 to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file whose section
 ``[cyme-branch]`` has the long names. Flags win over the environment, that over the file.
+"""
+
+RUNNER = """\
+An option may also come from the environment (``--key-file`` is ``CYME_RUNNER_KEY_FILE``); there the
+broker's password is in nobody's list of processes.
 """
 
 
@@ -75,7 +81,11 @@ def reference() -> str:
         *_heading("The command cyme-branch", "-"),
         *_prose(inspect.cleandoc(command.help or "")),
         COMMAND,
-        *_table(("option", "default", "what it is"), _options()),
+        *_table(("option", "default", "what it is"), _options(command)),
+        *_heading("The command cyme-runner", "-"),
+        *_prose(inspect.cleandoc(runner.help or "")),
+        RUNNER,
+        *_table(("option", "default", "what it is"), _options(runner)),
         *_heading("The command cyme", "-"),
         *_prose(inspect.cleandoc(cyme.help or "").replace("`", "``")),
         CYME,
@@ -149,8 +159,8 @@ def _number(value: float | None) -> str:
     return str(int(value or 0))
 
 
-def _options() -> Iterator[tuple[str, ...]]:
-    for parameter in command.params:
+def _options(of: click.Command) -> Iterator[tuple[str, ...]]:
+    for parameter in of.params:
         if isinstance(parameter, click.Option):
             shown = ", ".join(f"``{name}``" for name in parameter.opts)
             yield shown, _default(parameter), parameter.help or ""

@@ -63,6 +63,12 @@ ROOMS = {
     "brokers": Room(libraries="kombu"),
     "workers": Room(f"{CORE} brokers workers.boot", "celery kombu httpcore"),
     "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
+    # The worker's side of jobs: it puts and takes messages as workers do.
+    "runner": Room(f"{CORE} brokers seal workers workers.boot", "kombu"),
+    # Run by path, as the launcher is.
+    "runner.keeper": Room(),
+    "seal": Room("errors domain", "cryptography"),
+    "workers.bundled": Room(f"{CORE} runner seal workers", "celery kombu"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
     "service": Room(f"{CORE} schedules", "argon2"),
@@ -72,7 +78,10 @@ ROOMS = {
         f"{CORE} service",
         "flask werkzeug pydantic gunicorn jinja2 markupsafe typing_extensions prometheus_client",
     ),
-    "cli": Room(f"{CORE} schedules service branch client supervisord", "click rich packaging"),
+    "cli": Room(
+        f"{CORE} schedules service branch client supervisord runner seal",
+        "click rich packaging",
+    ),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
     # It stands in processes that know nothing else of Cyme.
@@ -94,6 +103,7 @@ WIRES = (
     # A whole branch, of fakes.
     "cyme_supd.testing.branch",
 )
+ALONE = ("launch", "runner.keeper", "workers.boot")
 #: supervisord imports these; with all they import they run inside it.
 INSIDE_SUPERVISORD = ("cyme_supd.supervisord.rpcinterface",)
 #: The only imports inside functions, by module.
@@ -186,9 +196,7 @@ def the_domain_does_not_ask_what_time_it_is(house: House) -> Iterator[str]:
 def what_stands_alone_imports_nothing_of_ours(house: House) -> Iterator[str]:
     # Run by path, in other interpreters: there is no cyme_supd there.
     for module in house.modules.values():
-        for each in (
-            house.imports(module) if room_of(module.name) in ("launch", "workers.boot") else ()
-        ):
+        for each in house.imports(module) if room_of(module.name) in ALONE else ():
             if is_own(each.module):
                 yield f"{module.path}:{each.line}: it is run without {each.module}"
 
