@@ -1,7 +1,8 @@
 """A browser as people have it, without a window: Debian's Chromium, by Debian's driver for it.
 
 It reaches nothing but this host, and keeps what it asked for and what it
-complained of, for a test to look at.
+complained of, for a test to look at. Pictures of the pages are for people:
+in ``build/screenshots``, or in the folder that ``CYME_SCREENSHOTS`` names.
 """
 
 from __future__ import annotations

@@ -282,9 +282,9 @@ def test_what_a_worker_does_and_says(hers: Browser, host: BranchHost) -> None:
 
 def test_what_was_measured_is_drawn(hers: Browser, host: BranchHost) -> None:
     eventually(lambda: host.get("/api/samples/")["data"]["at"], 70.0, every_s=0.5)
-    for name in ("fleet", "instance"):
+    for name, told in (("fleet", "Concurrency now "), ("instance", "Concurrency")):
         hers.open(PAGES[name])
-        hers.sees("Concurrency now ", of="#charts")
+        hers.sees(told, of="#charts .plots")
         assert hers.run("return document.querySelectorAll('#charts canvas').length") > 1
         hers.click("6 h")
         pressed = hers.run("return document.querySelector('[aria-pressed=true]').innerText")
@@ -357,3 +357,18 @@ def test_by_keyboard(hers: Browser, host: BranchHost) -> None:
         hers.press(Keys.ENTER)
         hers.sees(f"max_concurrency\n{most}")
     assert details(host)["max_concurrency"] == 3
+
+
+def test_what_one_deletes_is_gone_for_the_other(
+    hers: Browser, viewers: Browser, host: BranchHost
+) -> None:
+    path = f"/admin/instances/{APP}/w2/"
+    hers.expected = viewers.expected = "a status of 404 "
+    viewers.open(path)
+    hers.open(path)
+    hers.send("delete", "Delete")
+    assert hers.answer() == "Stop w2 and forget it?"
+    hers.arrives(INSTANCES)
+    viewers.sees("There is no instance 'w2'", within_s=WITHIN_S)
+    assert viewers.is_the_same
+    assert host.mains("w2") == []

@@ -70,7 +70,8 @@ async function ask() {
   const said = Date.parse(answer.headers.get("Date"));
   if (said) ahead = said - Date.now();
   if (answer.status !== 304) {
-    if (!answer.ok) throw new Error(String(answer.status));
+    // What has been deleted meanwhile is gone from the page, too.
+    if (!answer.ok && answer.status !== 404) throw new Error(String(answer.status));
     place(await answer.text());
     tag = answer.headers.get("ETag") || "";
   }
