@@ -188,6 +188,10 @@ class Paths:
         return self.root / "branch.db"
 
     @property
+    def runner_key(self) -> Path:
+        return self.root / "runner.key"
+
+    @property
     def supervisord_conf(self) -> Path:
         return self.root / "supervisord.conf"
 

@@ -1,4 +1,4 @@
-"""``python -m docs.reference``: write docs/reference.rst from the code it is about.
+"""``python -m docs.reference``: write docs/reference.rst and conf/jobs.schema.json from the code.
 
 Routes and parameters from the web application, options from the command,
 errors from their tree; what they mean from :mod:`cyme_supd.web.words`.
@@ -7,6 +7,7 @@ errors from their tree; what they mean from :mod:`cyme_supd.web.words`.
 from __future__ import annotations
 
 import inspect
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,14 +18,18 @@ import click
 
 from cyme_supd.cli.branch import command
 from cyme_supd.cli.cyme import COMMANDS, cyme
+from cyme_supd.cli.runner import command as runner
 from cyme_supd.errors import CymeError
 from cyme_supd.service import Service
 from cyme_supd.web import words
 from cyme_supd.web.app import create_app
+from cyme_supd.web.jobparams import schema_of_file
 from cyme_supd.web.operations import Operation, operations
+from cyme_supd.web.parameterwords import PARAMETERS
 from cyme_supd.web.settings import Settings
 
 PATH = Path(__file__).with_name("reference.rst")
+SCHEMA = Path(__file__).parents[1] / "conf" / "jobs.schema.json"
 WIDTH = 99
 _KINDS = {str: "text", int: "integer", float: "number", bool: "flag", list: "list", dict: "object"}
 
@@ -39,6 +44,11 @@ COMMAND = """\
 An option may also come from the environment (``--sup-interval`` is ``CYME_SUP_INTERVAL``, where
 to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file whose section
 ``[cyme-branch]`` has the long names. Flags win over the environment, that over the file.
+"""
+
+RUNNER = """\
+An option may also come from the environment (``--key-file`` is ``CYME_RUNNER_KEY_FILE``); there the
+broker's password is in nobody's list of processes.
 """
 
 
@@ -71,7 +81,11 @@ def reference() -> str:
         *_heading("The command cyme-branch", "-"),
         *_prose(inspect.cleandoc(command.help or "")),
         COMMAND,
-        *_table(("option", "default", "what it is"), _options()),
+        *_table(("option", "default", "what it is"), _options(command)),
+        *_heading("The command cyme-runner", "-"),
+        *_prose(inspect.cleandoc(runner.help or "")),
+        RUNNER,
+        *_table(("option", "default", "what it is"), _options(runner)),
         *_heading("The command cyme", "-"),
         *_prose(inspect.cleandoc(cyme.help or "").replace("`", "``")),
         CYME,
@@ -98,6 +112,11 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def job_schema() -> str:
+    """What a file of jobs looks like, as a JSON Schema."""
+    return json.dumps(schema_of_file(), indent=2) + "\n"
+
+
 def _route(route: Operation) -> Iterator[str]:
     if route.key not in words.ROUTES:
         raise LookupError(f"cyme_supd/web/words.py does not say what {route.key} does")
@@ -120,9 +139,11 @@ def _parameters(found: Sequence[Operation]) -> Iterator[tuple[str, ...]]:
             if kinds.setdefault(name, kind) != kind:
                 raise LookupError(f"{name} is {kinds[name]} here and {kind} there")
     for name in sorted(kinds):
-        if name not in words.PARAMETERS:
-            raise LookupError(f"cyme_supd/web/words.py does not say what the parameter {name} is")
-        yield f"``{name}``", kinds[name], words.PARAMETERS[name]
+        if name not in PARAMETERS:
+            raise LookupError(
+                f"cyme_supd/web/parameterwords.py does not say what the parameter {name} is"
+            )
+        yield f"``{name}``", kinds[name], PARAMETERS[name]
 
 
 def _kind(annotation: Any, metadata: Sequence[Any]) -> str:
@@ -138,8 +159,8 @@ def _number(value: float | None) -> str:
     return str(int(value or 0))
 
 
-def _options() -> Iterator[tuple[str, ...]]:
-    for parameter in command.params:
+def _options(of: click.Command) -> Iterator[tuple[str, ...]]:
+    for parameter in of.params:
         if isinstance(parameter, click.Option):
             shown = ", ".join(f"``{name}``" for name in parameter.opts)
             yield shown, _default(parameter), parameter.help or ""
@@ -242,3 +263,4 @@ def main(path: Path = PATH) -> None:
 
 if __name__ == "__main__":
     main()
+    SCHEMA.write_text(job_schema())

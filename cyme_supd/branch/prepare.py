@@ -21,6 +21,7 @@ from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
+from cyme_supd.seal import make_key
 from cyme_supd.store.access import is_anybody
 from cyme_supd.store.engine import database_url, open_engine, sqlite_url
 from cyme_supd.store.migrations import MIGRATION_TIMEOUT_S, migrate
@@ -72,6 +73,7 @@ def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
         _check_address(config)
     _check_pidfile(config.pidfile)
     config.save()
+    make_key(paths.runner_key)
     _migrate(config)
     instances = _instances(config)
     _forget_looks(config)

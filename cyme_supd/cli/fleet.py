@@ -15,7 +15,7 @@ from cyme_supd.cli.output import JSON, cell, format_of, show, show_list
 from cyme_supd.errors import Invalid
 
 #: Of what is written down; where it is from would take too long to import.
-_KINDS = ("app", "queue", "instance", "branch", "user", "token")
+_KINDS = ("app", "queue", "instance", "branch", "user", "token", "job")
 
 _branch = click.argument(
     "id", shell_complete=completion.names(lambda wanted: wanted.names(*BRANCHES))
@@ -59,7 +59,7 @@ def undrain(wanted: Wanted, id: str) -> None:
 @click.option("--before", help="Before that time.")
 @click.option("--actor", help="Of that user.")
 @click.option("--kind", type=click.Choice(_KINDS))
-@click.option("--name", help="Of that app, queue, instance or branch.")
+@click.option("--name", help="Of what is called so.")
 @click.option("-q", "--text", "q", help="With that text anywhere in it.")
 @click.option("--limit", type=click.IntRange(1, 1000), help="So many at most; else 100.")
 def audit(wanted: Wanted, **filters: Any) -> None:

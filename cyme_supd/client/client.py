@@ -9,6 +9,7 @@ from cyme_supd.client.access import Tokens, Users
 from cyme_supd.client.application import Application
 from cyme_supd.client.calls import segment
 from cyme_supd.client.connection import Connection
+from cyme_supd.client.jobs import Jobs
 from cyme_supd.client.parts import Answer
 
 if TYPE_CHECKING:
@@ -142,6 +143,12 @@ class Client:
     def _tell(self, branch: str, word: str, params: dict[str, Any]) -> Answer:
         path = f"/branches/{segment('branch', branch)}/{word}"
         return self._connection.change("POST", path, params, is_repeatable=True)
+
+    # Scheduled jobs
+
+    @property
+    def jobs(self) -> Jobs:
+        return Jobs(self._connection)
 
     # Who may ask
 

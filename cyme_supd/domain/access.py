@@ -136,6 +136,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
     for (reading, changing), paths in {
         (Role.VIEWER, Role.ADMIN): """
             / /<app>/
+            /api/category/<name>/
             /branches/ /branches/<id>/ /branches/<id>/drain/ /branches/<id>/undrain/
         """,
         (Role.VIEWER, Role.OPERATOR): """
@@ -152,6 +153,8 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queues/ /<app>/queues/<queue>/ /<app>/queues/<queue>/purge/
             /<app>/queues/<queue>/pause/ /<app>/queues/<queue>/resume/
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
+            /api/categories/ /api/categories/<name>/ /api/jobs/ /api/jobs/<id>/
+            /api/jobs/<id>/pause/ /api/jobs/<id>/resume/ /api/runs/ /api/runs/<id>/
             /api/overview/ /api/queues/ /api/audit/ /api/events/
             /metrics/
             /api/openapi.json /api/docs /api/docs.css

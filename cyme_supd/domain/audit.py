@@ -9,18 +9,19 @@ from typing import Any
 
 from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.broker import MASK
+from cyme_supd.domain.job import Job
 from cyme_supd.domain.masking import masked
 from cyme_supd.domain.spec import App, Instance, Queue
 
 APP, QUEUE, INSTANCE, BRANCH = "app", "queue", "instance", "branch"
-USER, TOKEN = "user", "token"
+USER, TOKEN, JOB = "user", "token", "job"
 CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
 #: What a branch does to a worker, to make it what is asked for.
 ACT = "act"
 #: Of people: who signed in to the pages, who was not let in, who signed out.
 LOGIN, REFUSE, LOGOUT = "login", "refuse", "logout"
 VERBS = (CREATE, EDIT, DELETE, PURGE, ACT, LOGIN, REFUSE, LOGOUT)
-KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN)
+KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN, JOB)
 
 #: For so long it is known what branches did of themselves; what people did, for good.
 DECISIONS_KEPT = timedelta(days=90)
@@ -30,8 +31,13 @@ DEFAULT_SHOWN = 100
 _HIDDEN = frozenset({"environment", "result_backend", "password_hash", "digest"})
 #: Counted by the store, and no part of what somebody asked for.
 _COUNTED = frozenset({"generation"})
+#: They follow from what is asked for, and from the time.
+_COMPUTED = frozenset({"next_fire_at", "due_at"})
+#: Of a command that is longer the rest is not kept, nor are more words.
+_MOST_TEXT, _MOST_WORDS = 1000, 30
+_LONG = frozenset({"command", "argv"})
 
-Spec = App | Queue | Instance | User | Token
+Spec = App | Queue | Instance | User | Token | Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,7 @@ def change(before: Spec | None, after: Spec | None) -> Change | None:
         names = {name for name in now if was[name] != now[name]} - _COUNTED
         if not names:
             return None
+        names |= {"category"} & now.keys()
         was, now = ({name: each[name] for name in sorted(names)} for each in (was, now))
     kind, app, name = _place(spec)
     return Change(_verb(before, after), kind, app, name, _shown(was), _shown(now))
@@ -130,13 +137,16 @@ def _place(spec: Spec) -> tuple[str, str, str]:
             return USER, "", spec.name
         case Token():
             return TOKEN, spec.app or "", spec.id
+        case Job():
+            return JOB, spec.app or "", spec.name
     return (QUEUE if isinstance(spec, Queue) else INSTANCE), spec.app, spec.name
 
 
 def _described(spec: Any) -> dict[str, Any] | None:
     if spec is None:
         return None
-    return {each.name: _plain(getattr(spec, each.name)) for each in fields(spec)}
+    names = [each.name for each in fields(spec) if each.name not in _COMPUTED]
+    return {name: _plain(getattr(spec, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:
@@ -157,7 +167,17 @@ def _shown(described: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if described is None:
         return None
     hidden = {name: _hidden(described[name]) for name in _HIDDEN & described.keys()}
-    return {**masked(described), **hidden}
+    # First cut: who masks goes through all of it.
+    short = {name: _cut(each) if name in _LONG else each for name, each in described.items()}
+    return {**masked(short), **hidden}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _MOST_TEXT:
+        return value[:_MOST_TEXT] + "..."
+    if isinstance(value, list) and (len(value) > _MOST_WORDS or len(str(value)) > _MOST_TEXT):
+        return [word[: _MOST_TEXT // _MOST_WORDS] for word in value[:_MOST_WORDS]] + ["..."]
+    return value
 
 
 def _hidden(value: Any) -> Any:

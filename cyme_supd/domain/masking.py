@@ -24,18 +24,23 @@ def masked_url(url: str) -> str:
     return _PAIR.sub(_masked_pair, _AUTHORITY_PASSWORD.sub(rf"\1:{MASK}@", url))
 
 
+def is_secret(name: str) -> bool:
+    """Whether the value of a setting of that name is nobody's business."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _masked_pair(found: re.Match[str]) -> str:
     name, value = unquote_plus(found[1]), unquote_plus(found[2])
     # One that is not encoded has been seen to already.
     has_password = value != found[2] and _AUTHORITY_PASSWORD.search(value)
-    return f"{found[1]}={MASK}" if _SECRET_NAME.search(name) or has_password else found[0]
+    return f"{found[1]}={MASK}" if is_secret(name) or has_password else found[0]
 
 
 def masked(value: Any) -> Any:
     """*value* without the passwords in its URLs and the values of secret settings."""
     if isinstance(value, Mapping):
         return {
-            key: MASK if _SECRET_NAME.search(str(key)) and inner else masked(inner)
+            key: MASK if is_secret(str(key)) and inner else masked(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):

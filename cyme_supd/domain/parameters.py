@@ -239,7 +239,7 @@ def _extra_config(name: str, value: str | Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _environment(name: str, value: str | Mapping[str, Any]) -> dict[str, str]:
+def read_environment(name: str, value: str | Mapping[str, Any]) -> dict[str, str]:
     environment = _object(name, value, str)
     if len(environment) > MAX_KEYS:
         raise Invalid(f"{name}: more than {MAX_KEYS} variables")
@@ -305,7 +305,7 @@ def _celery_app(name: str, value: str) -> str:
     return value
 
 
-def _user(name: str, value: str) -> str:
+def read_user(name: str, value: str) -> str:
     if not _USER.fullmatch(value):
         raise Invalid(f"{name}: {shown(value)} is not the name of a user")
     return value
@@ -329,7 +329,7 @@ def _pool(name: str, value: str) -> str:
     return value
 
 
-def _within(least: int, most: int) -> Callable[[str, int], int]:
+def within(least: int, most: int) -> Callable[[str, int], int]:
     def read(name: str, value: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise Invalid(f"{name}: not a whole number within {least}-{most}")
@@ -355,22 +355,22 @@ _BOTH: _Table = {
     "arguments": (tuple, _arguments),
     "extra_config": (dict, _extra_config),
     "pool": (_none, _pool),
-    "stop_timeout_s": (_none, _within(0, MAX_STOP_TIMEOUT_S)),
-    "hung_timeout_s": (_none, _within(0, MAX_STOP_TIMEOUT_S)),
+    "stop_timeout_s": (_none, within(0, MAX_STOP_TIMEOUT_S)),
+    "hung_timeout_s": (_none, within(0, MAX_STOP_TIMEOUT_S)),
 }
 _APP: _Table = {
     **_BOTH,
     "celery_app": (_none, _celery_app),
     "directory": (_none, _path),
-    "environment": (dict, _environment),
-    "user": (_none, _user),
+    "environment": (dict, read_environment),
+    "user": (_none, read_user),
     "command": (_none, _path),
     "result_backend": (_none, _line),
 }
 _INSTANCE: _Table = {
     **_BOTH,
     "broker": (_none, _broker),
-    "max_concurrency": (_one, _within(1, MAX_CONCURRENCY)),
-    "min_concurrency": (_one, _within(0, MAX_CONCURRENCY)),
+    "max_concurrency": (_one, within(1, MAX_CONCURRENCY)),
+    "min_concurrency": (_one, within(0, MAX_CONCURRENCY)),
     "queues": (tuple, _queues),
 }

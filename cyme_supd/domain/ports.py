@@ -17,6 +17,7 @@ from cyme_supd.domain.audit import Event, Query
 from cyme_supd.domain.catalogue import Entry, Version
 from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.foresight import RunningTask
+from cyme_supd.domain.jobstore import Jobs, JobsEdit
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.merging import Merged
 from cyme_supd.domain.moving import Moving
@@ -31,7 +32,7 @@ from cyme_supd.domain.transitions import Transitions, TransitionsEdit
 from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Whole, Sampled, Transitions, Protocol):
+class View(Accounts, Whole, Sampled, Transitions, Jobs, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -111,7 +112,7 @@ class View(Accounts, Whole, Sampled, Transitions, Protocol):
         """The stamp for a change that is executed on several branches, here first."""
 
 
-class Transaction(View, AccountsEdit, SampledEdit, TransitionsEdit, Protocol):
+class Transaction(View, AccountsEdit, SampledEdit, TransitionsEdit, JobsEdit, Protocol):
     """A look that also writes; all of it or none is stored.
 
     Every app and queue that it adds, edits or removes gets a newer version.

@@ -29,6 +29,7 @@ from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.history import History
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
+from cyme_supd.service.jobs import JobDetails, Jobs, NotHeldHere, Replaced, RunDetails
 from cyme_supd.service.looking import Details
 from cyme_supd.service.measures import Measured, Measures, Measuring
 from cyme_supd.service.moves import Moves
@@ -64,10 +65,13 @@ __all__ = [
     "History",
     "InstanceReply",
     "Instances",
+    "JobDetails",
+    "Jobs",
     "MadeToken",
     "Measured",
     "Measures",
     "Moves",
+    "NotHeldHere",
     "NotQueuedHere",
     "Orphans",
     "Outcome",
@@ -82,10 +86,12 @@ __all__ = [
     "QueueReply",
     "Queues",
     "Rehearsal",
+    "Replaced",
     "Replies",
     "Reply",
     "Rollouts",
     "Roster",
+    "RunDetails",
     "Said",
     "Seen",
     "Service",
@@ -175,6 +181,7 @@ class Service:
         self.tails = Tails(context)
         self.history = History(context)
         self.tasks = Tasks(context)
+        self.jobs = Jobs(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)
         self.moves = Moves(context, self.arrivals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -23,6 +23,7 @@ from cyme_supd.domain.audit import (
     change,
 )
 from cyme_supd.domain.catalogue import Version
+from cyme_supd.domain.job import Job
 from cyme_supd.domain.ports import Store, Transaction, View
 from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.errors import NotFound
@@ -142,6 +143,31 @@ class _Watched:
         before = next((each for each in self._tx.tokens() if each.id == id), None)
         self._tx.remove_token(id)
         self._note(before, None)
+
+    def add_jobs(self, added: Iterable[Job]) -> None:
+        jobs = list(added)
+        self._tx.add_jobs(jobs)
+        for each in jobs:
+            self._note(None, each)
+
+    def save_jobs(self, changed: Iterable[Job]) -> None:
+        after = {each.id: each for each in changed}
+        before = self._tx.jobs_with(after.keys())
+        self._tx.save_jobs(after.values())
+        for each in before:
+            self._note(each, after[each.id])
+
+    def remove_jobs(self, ids: Collection[str]) -> None:
+        before = self._tx.jobs_with(ids)
+        self._tx.remove_jobs(ids)
+        for each in before:
+            self._note(each, None)
+
+    def remove_category(self, name: str) -> None:
+        before = self._tx.jobs_in(name)
+        self._tx.remove_category(name)
+        for each in before:
+            self._note(each, None)
 
     def drain(self, id: str, is_draining: bool) -> None:
         before = self._tx.is_draining(id)

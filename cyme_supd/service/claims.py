@@ -1,7 +1,8 @@
-"""Names of instances stay one fleet's, though its branches have a store each."""
+"""Names of instances and categories stay one fleet's, though its branches have a store each."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.claim import Claim
+from cyme_supd.domain.jobfields import check_category
 from cyme_supd.domain.mailbox import Mailbox
 from cyme_supd.domain.naming import check_instance_name, check_name
 from cyme_supd.domain.ports import Store, Transaction
@@ -20,6 +22,8 @@ from cyme_supd.service.fleet import Fleet
 
 #: The mailbox's command.
 CLAIM = "claim"
+#: What is claimed.
+INSTANCE, CATEGORY = "instance", "category"
 #: One that lives answers by then.
 CLAIM_S = 2.0
 
@@ -37,8 +41,8 @@ class Claims:
         self._clock = clock
 
     @contextmanager
-    def held(self, name: str) -> Iterator[Check]:
-        """Claim a *name* that is not here, for the transaction that makes an instance of it.
+    def held(self, name: str, kind: str = INSTANCE) -> Iterator[Check]:
+        """Claim a *name* that is not here, for the transaction that makes what is called so.
 
         Raises ``Conflict`` where another branch has it, or claims it and
         stands; ``Unavailable`` where one that lives does not say.
@@ -48,9 +52,10 @@ class Claims:
             # One store has one key for it; whoever cannot be asked is not waited for.
             yield _nothing
             return
-        claim = self._note(name)
+        claim = self._note(_key(name, kind))
+        told = {"kind": kind, "name": name, "branch": claim.branch, "draw": claim.draw}
         try:
-            found = self._mailbox.scatter(CLAIM, _told(claim), CLAIM_S, others)
+            found = self._mailbox.scatter(CLAIM, told, CLAIM_S, others)
             _check_granted(name, found)
             yield lambda tx: self._check(tx, claim)
         finally:
@@ -58,15 +63,16 @@ class Claims:
 
     def answer(self, arguments: Mapping[str, Any], _left_s: float) -> dict[str, Any]:
         """Whether another branch may have a name; if so, no claim here stands against it."""
-        name = check_instance_name(str(arguments.get("name")))
+        kind, name = str(arguments.get("kind", INSTANCE)), str(arguments.get("name"))
         branch = check_name("branch", str(arguments.get("branch")))
         draw = str(arguments.get("draw"))
+        look = _has_category if kind == CATEGORY else _has_instance
         with self._store.writing() as tx:
             try:
-                app = tx.instance(name).app
+                reason = look(tx, name)
             except NotFound:
-                return self._given(tx, name, branch, draw)
-        return {"is_free": False, "reason": f"it is an instance of app {app!r} there"}
+                return self._given(tx, _key(name, kind), branch, draw)
+        return {"is_free": False, "reason": reason}
 
     def _given(self, tx: Transaction, name: str, branch: str, draw: str) -> dict[str, Any]:
         mine = tx.claim(name)
@@ -110,8 +116,21 @@ def _nothing(_tx: Transaction) -> None:
     """No claim is needed."""
 
 
-def _told(claim: Claim) -> dict[str, Any]:
-    return {"name": claim.name, "branch": claim.branch, "draw": claim.draw}
+def _has_instance(tx: Transaction, name: str) -> str:
+    app = tx.instance(check_instance_name(name)).app
+    return f"it is an instance of app {app!r} there"
+
+
+def _has_category(tx: Transaction, name: str) -> str:
+    tx.category(check_category(name))
+    return "it is a category there"
+
+
+def _key(name: str, kind: str) -> str:
+    """What a claim is stored under: no instance is called as one of another kind is."""
+    if kind == INSTANCE:
+        return name
+    return f"{kind}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _check_granted(name: str, found: Gathered) -> None:
@@ -119,7 +138,7 @@ def _check_granted(name: str, found: Gathered) -> None:
         if not said.get("is_free"):
             raise Conflict(
                 f"the name {name!r} is taken on branch {branch!r}: {said.get('reason')}",
-                "names of instances are unique across branches",
+                "names are unique across branches",
             )
     missing = sorted({*found.silent, *found.errors})
     if missing:

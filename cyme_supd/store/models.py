@@ -2,78 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     false,
     true,
 )
 from sqlalchemy.dialects import mysql
 
-from cyme_supd.errors import Invalid
+from cyme_supd.store.columns import Instant, metadata, name_is_whole, name_type
+from cyme_supd.store.jobtables import category, job, run, run_event
+
+__all__ = [
+    "MAX_CONCURRENCY",
+    "Instant",
+    "app",
+    "audit",
+    "branch",
+    "broker",
+    "catalogue",
+    "category",
+    "claim",
+    "entry",
+    "instance",
+    "instance_queue",
+    "job",
+    "metadata",
+    "queue",
+    "receipt",
+    "rollout",
+    "run",
+    "run_event",
+    "status",
+    "task",
+    "tokens",
+    "turn",
+    "users",
+]
 
 MAX_CONCURRENCY = 1000
-
-metadata = MetaData(
-    # Names that a later migration can count on, on every database.
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment: stored as UTC without an offset, given back aware, to the microsecond."""
-
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise Invalid("a time without an offset cannot be stored")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-def name_type() -> Any:
-    """A name: compared and ordered by code point, whatever the database's language.
-
-    So is all text on MariaDB and MySQL, where it is the table that says so.
-    """
-    return String(128).with_variant(String(128, collation="C"), "postgresql")
-
-
-def _name_is_whole(column: str = "name") -> CheckConstraint:
-    # Bytes on MariaDB, characters elsewhere: the same, names are ASCII.
-    return CheckConstraint(f"length({column}) BETWEEN 1 AND 128", name=f"{column}_length")
-
 
 broker = Table(
     "broker",
@@ -104,7 +83,7 @@ app = Table(
     Column("is_deleting", Boolean, nullable=False),
     Column("pause", JSON(none_as_null=True)),
     Column("rollout", JSON(none_as_null=True)),
-    _name_is_whole(),
+    name_is_whole(),
 )
 
 queue = Table(
@@ -175,8 +154,8 @@ instance = Table(
     # however many have nothing to be looked at for.
     Column("is_pending", Boolean, nullable=False, server_default=true()),
     Index(None, "branch", "is_pending"),
-    _name_is_whole(),
-    _name_is_whole("branch"),
+    name_is_whole(),
+    name_is_whole("branch"),
     CheckConstraint(
         f"max_concurrency BETWEEN 1 AND {MAX_CONCURRENCY}"
         " AND min_concurrency BETWEEN 0 AND max_concurrency",
@@ -273,7 +252,7 @@ branch = Table(
     # Who alone may act for it, and how long, where others have the database, too.
     Column("lease_holder", Text),
     Column("lease_until", Instant),
-    _name_is_whole("id"),
+    name_is_whole("id"),
 )
 
 audit = Table(
@@ -302,7 +281,7 @@ users = Table(
     Column("password_hash", String(255), nullable=False),
     Column("role", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
-    _name_is_whole(),
+    name_is_whole(),
 )
 
 tokens = Table(

@@ -49,12 +49,13 @@ from cyme_supd.store.engine import (
     open_engine,
 )
 from cyme_supd.store.history import SqlHistory, SqlHistoryEdit
+from cyme_supd.store.jobviews import SqlJobs, SqlJobsEdit
 from cyme_supd.store.kinds import LANE, LANES
 from cyme_supd.store.owncopy import SqlCopy
 from cyme_supd.store.whole import SqlWhole
 
 
-class SqlView(SqlWhole, SqlHistory):
+class SqlView(SqlWhole, SqlHistory, SqlJobs):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -162,7 +163,7 @@ class SqlView(SqlWhole, SqlHistory):
         return catalogue.next_version(self._connection, self._branch)
 
 
-class SqlTransaction(SqlView, SqlHistoryEdit):
+class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit):
     """A look that also writes. What is to be edited or removed must be there: ``NotFound``."""
 
     def __init__(

@@ -8,6 +8,7 @@ from datetime import datetime
 from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
+from cyme_supd.domain.job import Job, Run, RunEvent
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.samples import Sample
@@ -41,6 +42,10 @@ class State:
     #: By branch, moment and app. Replaced and never changed, as what is below.
     samples: dict[tuple[str, datetime, str], Sample] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
+    categories: set[str] = field(default_factory=set)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    run_events: list[RunEvent] = field(default_factory=list)
 
     def copy(self) -> State:
         return State(
@@ -64,4 +69,8 @@ class State:
             dict(self.sessions),
             self.samples,
             self.transitions,
+            set(self.categories),
+            dict(self.jobs),
+            dict(self.runs),
+            list(self.run_events),
         )

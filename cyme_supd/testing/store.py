@@ -23,6 +23,7 @@ from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
 from cyme_supd.testing.accounts import MemoryAccounts, MemoryAccountsEdit
 from cyme_supd.testing.audit import MemoryAudit, MemoryAuditEdit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
+from cyme_supd.testing.jobs import MemoryJobs, MemoryJobsEdit
 from cyme_supd.testing.samples import MemorySamples, MemorySamplesEdit
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
@@ -33,7 +34,7 @@ _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
 
 
-class MemoryView(MemoryAccounts, MemoryAudit, MemoryWhole, MemorySamples):
+class MemoryView(MemoryAccounts, MemoryAudit, MemoryWhole, MemorySamples, MemoryJobs):
     def __init__(self, state: State, default_broker: str, branch: str = "") -> None:
         self._state = state
         self._default_broker = default_broker
@@ -146,7 +147,9 @@ class MemoryView(MemoryAccounts, MemoryAudit, MemoryWhole, MemorySamples):
         )
 
 
-class MemoryTransaction(MemoryView, MemoryAccountsEdit, MemoryAuditEdit, MemorySamplesEdit):
+class MemoryTransaction(
+    MemoryView, MemoryAccountsEdit, MemoryAuditEdit, MemorySamplesEdit, MemoryJobsEdit
+):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits

@@ -33,7 +33,7 @@ _BY_STATUS: dict[int, tuple[type[CymeError], str, str]] = {
     413: (
         TooLarge,
         "the request is too large",
-        "a body may have 1 MiB, the data of queued URLs 16",
+        "a body may have 1 MiB, the data of queued URLs and the jobs of a category 16",
     ),
     415: (Unsupported, "the body is of an unknown type", "send a form or JSON"),
 }

@@ -47,6 +47,12 @@ _PARTS: Mapping[str, tuple[str, Schema, str]] = {
         {"type": "string", "pattern": "^[0-9a-f]{12}$"},
         "0123456789ab",
     ),
+    "jobs name": (f"The category: {NAME_HINT}.", _NAMED, "example"),
+    "jobs id": (
+        "The job, or the run: its uuid.",
+        {"type": "string", "pattern": "^[0-9a-f-]{36}$"},
+        "018bcfe5-6800-7000-8000-000000000000",
+    ),
     "tasks id": (
         "The task: its uuid, as it was given when it was queued.",
         {"type": "string", "minLength": 1},

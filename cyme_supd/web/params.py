@@ -6,7 +6,7 @@ import re
 import types
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from flask import g, request
@@ -40,6 +40,8 @@ class Params(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    #: Bytes of a body.
+    max_body: ClassVar[int] = MAX_BODY
 
 
 def takes(model: type[Params]) -> Callable[[View], View]:
@@ -89,13 +91,9 @@ def read_query(model: type[Params]) -> dict[str, Any]:
 
 
 def _from_body(model: type[Params]) -> dict[str, Any]:
-    body = request.get_data(cache=False)
+    body = read_body(model, cache=False)
     if not body:
         return {}
-    # Of a body without a length Flask would silently take just the beginning;
-    # its own limit is one more byte for that reason.
-    if len(body) > MAX_BODY:
-        raise TooLarge("the request is too large", "a body may have 1 MiB")
     kind = request.mimetype
     if kind not in (_FORM, "application/json"):
         raise Unsupported(
@@ -105,6 +103,17 @@ def _from_body(model: type[Params]) -> dict[str, Any]:
     if request.mimetype_params.get("charset", "utf-8").lower() not in _CHARSETS:
         raise Invalid("the body is in an unknown charset", "send UTF-8")
     return _from_text(model, body) if kind == _FORM else _from_json(model, body)
+
+
+def read_body(model: type[Params], cache: bool) -> bytes:
+    """As it was sent; raises ``TooLarge``."""
+    # Of a body without a length Flask would silently take just the beginning;
+    # its own limit is one more byte for that reason.
+    request.max_content_length = model.max_body + 1
+    body = request.get_data(cache=cache)
+    if len(body) > model.max_body:
+        raise TooLarge("the request is too large", f"a body may have {model.max_body // 2**20} MiB")
+    return body
 
 
 def _from_json(model: type[Params], body: bytes) -> dict[str, Any]:

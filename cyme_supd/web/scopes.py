@@ -27,7 +27,7 @@ from cyme_supd.web.forwarding import (
     question,
     response,
 )
-from cyme_supd.web.params import read
+from cyme_supd.web.params import Params, read, read_body
 from cyme_supd.web.paths import queue_name
 from cyme_supd.web.schemas import Change, Waiting
 
@@ -58,7 +58,7 @@ def _scoped(scope: Scope, view: Any, fleet: Fleet) -> View:
             made: Response = view(**path)
             return made
         # Whoever reads it next finds it there again.
-        request.get_data(cache=True)
+        read_body(getattr(view, "params", Params), cache=True)
         if isinstance(scope, _ForAll) and _is_rehearsed(view):
             return Everyone(gathering.plan, on_host=True).answer(fleet, view, path)
         return scope.answer(fleet, view, path)
@@ -80,14 +80,14 @@ class Owner:
 
     def answer(self, fleet: Fleet, view: View, path: Path) -> Response:
         if fleet.is_shared and not (self.on_host or _is_rehearsed(view)):
-            return _and_tell(fleet, view(**path))
+            return and_tell(fleet, view(**path))
         name, reply = str(path[self.key]), None
         # It may have gone from where it was, and be somewhere else by now.
         for _ in range(2):
             owner = fleet.owner(name)
             if owner is None or owner == fleet.here:
                 return view(**path)
-            reply = fleet.ask(owner, question(), _patience_s(view, path))
+            reply = fleet.ask(owner, question(), patience_s(view, path))
             if reply.status != 404:
                 break
             fleet.forget(name)
@@ -109,11 +109,11 @@ class NewInstance:
             return view(**path)
         if name is not None:
             fleet.learn(name, target)
-        reply = fleet.ask(target, question(), _patience_s(view, path))
+        reply = fleet.ask(target, question(), patience_s(view, path))
         if reply.status == 404 and not fleet.is_shared:
             # What it does not know yet, it is told; if nobody does, it says so again.
             fleet.teach(target, str(path["app"]))
-            reply = fleet.ask(target, question(), _patience_s(view, path))
+            reply = fleet.ask(target, question(), patience_s(view, path))
         return response(reply)
 
 
@@ -127,7 +127,7 @@ class OneBranch:
         branch = str(path[self.key])
         if branch not in fleet.others():
             return view(**path)
-        return response(fleet.ask(branch, question(), _patience_s(view, path)))
+        return response(fleet.ask(branch, question(), patience_s(view, path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Someone:
         try:
             return view(**path)
         except NotFound as exc:
-            replies = fleet.ask_all(question(), _patience_s(view, path))
+            replies = fleet.ask_all(question(), patience_s(view, path))
             known = [reply for reply in replies.replies.values() if reply.status != 404]
             if known:
                 # Who cannot look it up does not know better than who can.
@@ -193,8 +193,8 @@ class All(_ForAll):
     def answer(self, fleet: Fleet, view: View, path: Path) -> Response:
         here = view(**path)
         if fleet.is_shared:
-            return _and_tell(fleet, here)
-        return _worst(here, fleet.ask_all(question(), _patience_s(view, path)))
+            return and_tell(fleet, here)
+        return _worst(here, fleet.ask_all(question(), patience_s(view, path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +210,10 @@ class Entry(_ForAll):
     def answer(self, fleet: Fleet, view: View, path: Path) -> Response:
         here = view(**path)
         if fleet.is_shared:
-            return _and_tell(fleet, here)
+            return and_tell(fleet, here)
         told = fleet.publish(str(path["app"]), _queue(path, self.queue))
         if self.has_to_wait:
-            return _worst(here, fleet.ask_all(question(), _patience_s(view, path)))
+            return _worst(here, fleet.ask_all(question(), patience_s(view, path)))
         body = here.get_json()
         if isinstance(body, dict) and "restarting" in body:
             body["restarting"] = sorted({*body["restarting"], *told.restarting})
@@ -229,13 +229,13 @@ class Removal(_ForAll):
 
     def answer(self, fleet: Fleet, view: View, path: Path) -> Response:
         if fleet.is_shared:
-            return _and_tell(fleet, view(**path))
+            return and_tell(fleet, view(**path))
         app = str(path["app"])
         sent: Any = read(view.params)  # type: ignore[attr-defined]
         if self.queue is None and not sent.force:
             _check_empty(fleet, app)
         here = view(**path)
-        made = _worst(here, fleet.ask_all(question(), _patience_s(view, path)))
+        made = _worst(here, fleet.ask_all(question(), patience_s(view, path)))
         fleet.publish(app, _queue(path, self.queue))
         return made
 
@@ -307,7 +307,7 @@ def _is_rehearsed(view: View) -> bool:
     return sent is not None and sent.dry_run
 
 
-def _and_tell(fleet: Fleet, here: Response) -> Response:
+def and_tell(fleet: Fleet, here: Response) -> Response:
     """With one store the others see what was stored; that something was, they are told."""
     if request.method not in ("GET", "HEAD"):
         fleet.tell()
@@ -323,7 +323,7 @@ def _worst(here: Response, replies: Replies) -> Response:
     return marked(found, replies.unknown)
 
 
-def _patience_s(view: View, path: Path) -> float:
+def patience_s(view: View, path: Path) -> float:
     """How long whoever is asked may take."""
     if path.get("nowait"):
         return READ_S

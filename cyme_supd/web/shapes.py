@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cyme_supd.errors import CymeError
-from cyme_supd.web import answers, findings, words
+from cyme_supd.web import answers, findings
 from cyme_supd.web.operations import Operation
+from cyme_supd.web.parameterwords import PARAMETERS
 from cyme_supd.web.params import Params
 from cyme_supd.web.schemas import Change, Nothing
 from cyme_supd.web.statuses import ANSWERS, BODIES, TEXTS
@@ -56,7 +57,7 @@ class Shapes:
     def _add_form(self, model: str) -> None:
         shape = self.components[model]
         for name, field in shape["properties"].items():
-            field["description"] = plain(words.PARAMETERS.get(name, ""))
+            field["description"] = plain(PARAMETERS.get(name, ""))
         fields = {name: _as_text(field) for name, field in shape["properties"].items()}
         self.components[f"{model}Form"] = {**shape, "properties": fields}
 

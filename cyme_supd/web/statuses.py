@@ -7,6 +7,7 @@ from typing import Any
 
 from cyme_supd.web import answers as a
 from cyme_supd.web import findings as f
+from cyme_supd.web import jobparams as j
 from cyme_supd.web import ledgers
 
 #: In the place of a shape: an answer that is no JSON.
@@ -80,6 +81,16 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "GET /ping/": {200: a.Pong},
     "GET /health/": {200: f.Health, 503: f.Health},
     "GET /metrics/": {200: METRICS},
+    "PUT POST /api/category/<name>/": {200: j.CategoryReplaced},
+    "DELETE /api/category/<name>/": {200: a.Ok},
+    "GET /api/categories/": {200: j.CategoriesAnswer},
+    "GET /api/categories/<name>/": {200: j.CategoryAnswer},
+    "GET /api/jobs/": {200: j.JobsAnswer},
+    "GET /api/jobs/<id>/": {200: j.JobAnswer},
+    "POST /api/jobs/<id>/pause/": {200: j.JobAnswer},
+    "POST /api/jobs/<id>/resume/": {200: j.JobAnswer},
+    "GET /api/runs/": {200: j.RunsAnswer},
+    "GET /api/runs/<id>/": {200: j.RunAnswer},
     "GET /api/overview/": {200: ledgers.Overview},
     "GET /api/queues/": {200: ledgers.Queues},
     "GET /api/events/": {200: EVENTS},

@@ -1,4 +1,4 @@
-"""What the code does not say of the interface: a line for each route and parameter.
+"""What the code does not say of the interface: a line for each route.
 
 The reference and the OpenAPI document are made from it.
 """
@@ -16,6 +16,7 @@ NOUNS = {
     "plans": "Plans",
     "orphans": "Orphans",
     "tasks": "URLs as tasks",
+    "jobs": "Scheduled jobs",
     "branches": "Branches",
     "overview": "All at a glance",
     "events": "Changes as they come",
@@ -200,6 +201,28 @@ ROUTES = {
         "the state is ``FAILURE``, with ``error``."
     ),
     "GET /<app>/query/<id>/wait/": "Its result once it has ended, as above; or ``408``.",
+    "PUT POST /api/category/<name>/": (
+        "Have the category consist of these ``jobs``, all of them or none; what is not listed any "
+        "more is removed. ``added``, ``changed`` and ``removed`` are names. A job is the same as "
+        "long as category and name are: its id and its runs stay, and when it is due, where its "
+        "``schedule``, ``timezone`` and ``jitter_s`` do. ``400`` names the job and the field, and "
+        "then nothing is changed."
+    ),
+    "DELETE /api/category/<name>/": "Remove it with its jobs; their runs stay.",
+    "GET /api/categories/": "``data`` with the ``categories``, each with how many jobs it has.",
+    "GET /api/categories/<name>/": "``data`` with the ``category`` and its ``jobs``.",
+    "GET /api/jobs/": (
+        "``data`` with the ``jobs`` of a page, each with the latest of its ``runs``; ``has_more`` "
+        "says whether there is another page."
+    ),
+    "GET /api/jobs/<id>/": (
+        "``data`` with the ``job``, the latest of its ``runs``, and ``upcoming``: its ``next`` "
+        "fire times, as they are while nobody holds it."
+    ),
+    "POST /api/jobs/<id>/pause/": "Hold it: it is not due until somebody resumes it.",
+    "POST /api/jobs/<id>/resume/": "Have it go on, from its next fire time on.",
+    "GET /api/runs/": "``data`` with the ``runs`` of a page, the latest fire time first.",
+    "GET /api/runs/<id>/": "``data`` with the ``run`` and its ``events``, in their order.",
     "GET /branches/": "The ids of the branches that live, as a list.",
     "GET /branches/<id>/": (
         "What it was started with, and how its host is. ``moving`` is ``null``, or how it moves "
@@ -248,95 +271,6 @@ ROUTES = {
     "GET /api/docs": "The same as a page to read, with a ``curl`` line for each operation.",
 }
 
-PARAMETERS = {
-    "actor": "Only what that user did.",
-    "app": "Only what is of that application; of a token: whose routes alone it is good for.",
-    "before": "Only what was before that time: ISO 8601, in UTC unless it says otherwise.",
-    "after": "Only names that come after this one.",
-    "arguments": (
-        "For ``celery worker``, the application's before the instance's. What Cyme itself sets "
-        "(``-A -b -n -Q -X -c -P --autoscale -f`` and others) is refused."
-    ),
-    "branch": "The id of the branch it should be on.",
-    "broker": "A URL: ``amqp://user:password@host:5672/vhost``, ``redis://...``.",
-    "bytes": "How much of the end (16384).",
-    "celery_app": "``package.module:attribute``; without it the bundled application runs.",
-    "command": "The ``celery`` to run: another virtual environment's, for one.",
-    "directory": "Where the worker runs and its application is found.",
-    "dry_run": (
-        "``1``: make no change, answer what would come of it, as ``/<app>/plan/`` does; ``0``: "
-        "make it."
-    ),
-    "environment": "Variables for the worker; their values read ``********``.",
-    "exchange": "Its exchange (the queue's name).",
-    "exchange_type": "``direct`` (unless said), ``topic`` or ``fanout``.",
-    "expect": (
-        "How many messages there should be: ``409`` where the count has moved by more than a tenth."
-    ),
-    "expires": "When it does: ISO 8601, or seconds from now; at most ten years ahead (never).",
-    "extra_config": "Celery's settings, in lower case; as text ``key=value ...``.",
-    "move": "Move its instances to other branches, one by one.",
-    "follow": "``1``: go on with what comes.",
-    "force": "Do not wait for anybody.",
-    "hostname": "The broker's host. With it come amqp, 5672, guest, guest and ``/`` unless said.",
-    "kind": "Only of ``app``, ``queue``, ``instance``, ``branch``, ``user`` or ``token``.",
-    "instance": "Only of that instance.",
-    "queue": "Only of that queue.",
-    "limit": "At most so many; of names ``Link`` leads to the next.",
-    "name": "What a user is called; of the audit, only what is about the thing of that name.",
-    "q": "Only what has that text in it.",
-    "verb": (
-        "Only what is of ``create``, ``edit``, ``delete``, ``purge``, ``act``, ``login``, "
-        "``refuse`` or ``logout``."
-    ),
-    "since": "Only what was not before that time.",
-    "label": "What it is for, in a few words.",
-    "max": "The most processes, 1 to 1000.",
-    "max_concurrency": "The most processes of a new instance (1), 1 to 1000.",
-    "max_unavailable": "How many may be without work at a time (1).",
-    "min": "The least processes, from 0.",
-    "min_concurrency": "The least processes of a new instance (1), from 0.",
-    "options": (
-        "Of the declaration: ``durable`` ``auto_delete`` ``queue_durable`` "
-        "``queue_auto_delete`` ``exchange_durable`` ``exchange_auto_delete`` ``delivery_mode`` "
-        "``queue_arguments`` ``exchange_arguments`` ``binding_arguments`` "
-        "``consumer_arguments`` ``expires`` ``message_ttl`` ``max_length`` ``max_length_bytes`` "
-        "``max_priority``."
-    ),
-    "password": "The broker's; a user's: at least 8 characters.",
-    "placement": (
-        "``random``: any branch; ``spread``: the one with fewest instances; ``pack``: the fullest "
-        "that has room; without a word the emptier of two chosen by chance."
-    ),
-    "pool": "``prefork`` (unless said), ``gevent``, ``eventlet``, ``threads`` or ``solo``.",
-    "port": "The broker's port.",
-    "purge": "Drop the messages that wait in the queue.",
-    "queues": (
-        "What a new instance consumes from; an edit replaces it. In a query or a form it may be "
-        "repeated, or have commas."
-    ),
-    "reason": "Why; it is shown to whoever asks.",
-    "result_backend": "Celery's; reads ``********``.",
-    "role": "``viewer`` (unless said), ``operator`` or ``admin``.",
-    "routing_key": "What its exchange is asked for (the queue's name).",
-    "secrets": "``1`` shows what otherwise reads ``********``.",
-    "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
-    "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
-    "timeout": "How long to wait for what was asked for (30).",
-    "transport": "kombu's word for the kind of broker (``amqp``).",
-    "until": (
-        "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
-        "the pause lasts until somebody resumes."
-    ),
-    "user": (
-        "Who runs the worker, only where the branch runs as root; of a token: whose it is; it "
-        "may do no more than they, and is gone with them."
-    ),
-    "userid": "The broker's user.",
-    "vhost": "The same as ``virtual_host``.",
-    "virtual_host": "The broker's virtual host; the number of a Redis database.",
-}
-
 RULES = """\
 - A slash at the end may be left out. ``/<app>/instance/`` is ``/<app>/instances/``.
 - ``PUT`` and ``POST`` are the same wherever both are listed.
@@ -361,8 +295,9 @@ RULES = """\
   the pages has a cookie, and sends the page's token with each change as ``X-CSRF-Token`` (else
   ``403``). Without is ``401``; what
   needs another role is ``403``, and names it. A ``viewer`` reads; an ``operator`` changes
-  instances, queues, consumers and pauses, and queues URLs; an ``admin`` changes applications, users
-  and tokens, drains branches, and sees ``secrets``. Too many wrong passwords are ``429``.
+  instances, queues, consumers and pauses, queues URLs, and holds jobs; an ``admin`` changes
+  applications, jobs, users and tokens, drains branches, and sees ``secrets``. Too many wrong
+  passwords are ``429``.
 - A client that asks more than ``--api-rate`` allows is answered ``429``; ``Retry-After`` says how
   many seconds to wait. ``/ping/`` and ``/health/`` do not count.
 """

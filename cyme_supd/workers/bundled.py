@@ -1,7 +1,7 @@
 """The app that workers run where no app of one's own is named.
 
-Its one task sends the HTTP requests that somebody has queued, and tells the
-branch that asked how each of them ended.
+One of its tasks sends the HTTP requests that somebody has queued, and tells the
+branch that asked how each of them ended; the other runs jobs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from celery.exceptions import Reject
 from celery.worker.consumer.tasks import Tasks
 
 from cyme_supd.clock import isoformat
+from cyme_supd.domain.orders import JOB_TASK
 from cyme_supd.domain.target import Policy
 from cyme_supd.domain.task import RESULTS_PREFIX, TASK, TaskState, UrlRequest, bytes_of
-from cyme_supd.errors import CymeError
+from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.runner.task import Lazy
 from cyme_supd.workers import settling, taking
 from cyme_supd.workers.fetch import FetchFailed, fetch
 from cyme_supd.workers.outgoing import Message, as_json
@@ -57,6 +59,8 @@ app.conf.update(
 )
 
 reports = Reports(os.environ.get("CELERY_BROKER_URL", "memory://"))
+
+runner = Lazy(os.environ)
 
 
 def policy() -> Policy:
@@ -98,6 +102,22 @@ def request(
         raise
     report(self, TaskState.SUCCESS, result, None)
     return int(result["status_code"])
+
+
+@app.task(
+    name=JOB_TASK,
+    ignore_result=True,
+    # Who gets it again finds the run claimed, or claims it: at most once.
+    acks_late=True,
+    reject_on_worker_lost=True,
+    throws=(CymeError,),
+)  # type: ignore[untyped-decorator]
+def job(order: str) -> str | None:
+    """Run a job, if whoever holds the database grants the run to this worker."""
+    try:
+        return runner.handle(order)
+    except Unavailable as exc:
+        raise Reject(str(exc), requeue=True) from exc
 
 
 def report(task: Task, state: TaskState, result: dict[str, Any] | None, error: str | None) -> None:

@@ -10,6 +10,7 @@ import docutils.core
 import pytest
 
 from cyme_supd.web import words
+from cyme_supd.web.parameterwords import PARAMETERS
 from docs import reference
 
 CHECKOUT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_every_word_is_of_something() -> None:
     assert {route.key for route in found} == words.ROUTES.keys()
     assert {route.noun for route in found} == words.NOUNS.keys()
     fields = {name for route in found if route.params for name in route.params.model_fields}
-    assert fields == words.PARAMETERS.keys()
+    assert fields == PARAMETERS.keys()
 
 
 def test_a_change_of_a_route_shows(monkeypatch: pytest.MonkeyPatch) -> None:

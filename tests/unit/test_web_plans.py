@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.access import Role, Token, User
 from cyme_supd.domain.foresight import RunningTask
+from cyme_supd.domain.job import Job
 from cyme_supd.domain.rollout import Rollout, RolloutState, RolloutStatus
 from cyme_supd.service.passwords import hashed
 from cyme_supd.web.app import create_app
@@ -74,12 +75,18 @@ def path_of(rule: str) -> str:
     return rule
 
 
+JOB = Job("w1", "a", "@daily", START, command="true")
+JOBS = {(method, "/api/category/<name>/") for method in ("PUT", "POST")}
+
+
 def test_every_change_can_be_rehearsed(house: World, app: Flask, client: FlaskClient) -> None:
     house.branch.is_dead = True
     with house.store.writing() as tx:
         # To be edited and removed; and who asks.
         tx.save_user(User("w1", hashed("a password"), Role.ADMIN, START))
         tx.add_token(Token("b1", "", None, "", Role.VIEWER, None, START))
+        tx.add_category("w1")
+        tx.add_jobs([JOB])
     for method, rule in sorted(changes(app), key=lambda each: "/restart/" in each[1]):
         plain = rule.replace("!/", "")
         if plain == RESUMING:
@@ -87,7 +94,10 @@ def test_every_change_can_be_rehearsed(house: World, app: Flask, client: FlaskCl
         state, at, sent = deepcopy(house.store._state), house.clock.elapsed, house.hints.sent
         force = "&force=1" if (method, plain) == ("DELETE", "/<app>/") else ""
         name = "&name=w1" if plain == "/api/users/" else ""
-        path = f"{path_of(rule)}?dry_run=1{force}{name}"
+        jobs = "&jobs=" if (method, plain) in JOBS else ""
+        path = f"{path_of(rule)}?dry_run=1{force}{name}{jobs}"
+        if plain.startswith("/api/jobs/"):
+            path = path.replace("/b1/", f"/{JOB.id}/")
         answer = client.open(path, method=method, auth=("w1", "a password"))
         assert answer.status_code == 200, (method, rule, answer.get_data())
         assert answer.get_json().keys() >= SHAPE, (method, rule)

@@ -1,0 +1,1 @@
+"""Runs what jobs say, on whatever host."""

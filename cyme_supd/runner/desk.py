@@ -1,0 +1,128 @@
+"""Where a runner's claims are answered: a queue of its own, and one thread that reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from kombu import Connection, Consumer, Queue
+
+from cyme_supd.brokers import bounded, connections
+from cyme_supd.domain.orders import RUNNER_PREFIX, Cancel, Grant, Refusal
+from cyme_supd.errors import CymeError
+from cyme_supd.runner.letters import said_in
+from cyme_supd.seal import Seal
+
+log = logging.getLogger(__name__)
+
+#: RabbitMQ deletes the queue of a runner that has been gone for so long.
+EXPIRES_S = 600.0
+IDLE_S = 1.0
+HEARTBEAT_S = 20.0
+#: A connection that lasted so long was a good one.
+STEADY_S = 15.0
+BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+Answer = Grant | Refusal
+
+
+def listening(broker: str, transport: str | None = None, **more: Any) -> Connection:
+    """A connection that hears of it when the broker's host is gone without a word."""
+    connection = connections.connection(broker, transport=transport, **more)
+    connection.heartbeat = HEARTBEAT_S
+    return connection
+
+
+def beat(connection: Connection) -> None:
+    """To be called every second or so."""
+    if connection.supports_heartbeats:
+        connection.heartbeat_check()
+
+
+class Desk:
+    """One for a process. ``cancel`` is called with the nonce of a run that is to end."""
+
+    def __init__(self, broker: str, seal: Seal, cancel: Callable[[str], None]) -> None:
+        self.name = RUNNER_PREFIX + uuid.uuid4().hex
+        self._broker = broker
+        self._seal = seal
+        self._cancel = cancel
+        self._lock = threading.Lock()
+        self._asked: dict[str, queue.SimpleQueue[Answer]] = {}
+        self._stop = threading.Event()
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._thread.start()
+
+    def ask(self, nonce: str) -> queue.SimpleQueue[Answer]:
+        """Where the answer to the claim of *nonce* comes."""
+        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        with self._lock:
+            self._asked[nonce] = answers
+        return answers
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether an answer that came now would be heard."""
+        return self._listening.is_set()
+
+    def forget(self, nonce: str) -> None:
+        """From now on an answer to that claim is nothing."""
+        with self._lock:
+            self._asked.pop(nonce, None)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(2 * IDLE_S)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            connection = listening(self._broker)
+            begun = time.monotonic()
+            try:
+                bounded.connect(connection)
+                self._listen(connection)
+            except Exception as exc:
+                failures = 0 if time.monotonic() - begun > STEADY_S else failures
+                is_foreseen = isinstance(exc, connections.broken(connection))
+                level = logging.DEBUG if failures else logging.WARNING
+                log.log(level, "no answers are heard: %r", exc, exc_info=not is_foreseen)
+                self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                failures += 1
+            finally:
+                self._listening.clear()
+                bounded.let_go(connection)
+
+    def _listen(self, connection: Any) -> None:
+        channel = connection.channel()
+        own = Queue(self.name, durable=True, expires=EXPIRES_S)
+        # What is lost with this process's connection is asked for again.
+        consumer = Consumer(channel, [own], on_message=self._hear, accept=["json"], no_ack=True)
+        with consumer:
+            self._listening.set()
+            while not self._stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection.drain_events(timeout=IDLE_S)
+                beat(connection)
+        own(channel).delete()
+
+    def _hear(self, message: Any) -> None:
+        try:
+            said = said_in(self._seal, message.body, (Grant, Refusal, Cancel))
+        except CymeError as exc:
+            log.warning("an answer to a claim is none: %s", exc)
+            return
+        if isinstance(said, Cancel):
+            self._cancel(said.nonce)
+            return
+        with self._lock:
+            answers = self._asked.get(said.nonce)
+        if answers is not None:
+            answers.put(said)

@@ -1,0 +1,1 @@
+"""What a schedule says, by the libraries that read cron lines and ISO 8601."""

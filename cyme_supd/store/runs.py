@@ -1,0 +1,108 @@
+"""Runs and what happened to them, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select
+
+from cyme_supd.domain.job import Run, RunEvent
+from cyme_supd.domain.jobstore import RunQuery
+from cyme_supd.errors import NotFound
+from cyme_supd.store import models as m
+from cyme_supd.store.jobs import batches
+
+_COLUMNS = m.run.c
+_FIELDS = tuple(each.name for each in fields(Run))
+#: No database has an earlier one.
+_BEFORE_ALL = datetime(1000, 1, 1, tzinfo=UTC)
+
+
+def latest(connection: Connection, job_ids: Collection[str], count: int) -> Mapping[str, list[Run]]:
+    """Of jobs that are there. What it costs does not grow with their history."""
+    found: dict[str, list[Run]] = {id: [] for id in job_ids}
+    for batch in batches(list(found)):
+        # The limit keeps a planner from asking for it once for each run.
+        since = _since(count).where(m.job.c.id.in_(batch)).limit(len(batch)).subquery()
+        is_late = (_COLUMNS.job_id == since.c.id) & (_COLUMNS.fire_at >= since.c.fire_at)
+        wanted = select(m.run).join_from(since, m.run, is_late)
+        # It would begin with all runs that there are.
+        wanted = wanted.prefix_with("STRAIGHT_JOIN", dialect="mysql")
+        for row in connection.execute(wanted.order_by(_COLUMNS.fire_at.desc())):
+            found[row.job_id].append(_run(row))
+    return found
+
+
+def _since(count: int) -> Select[Any]:
+    """By job, the fire time of the earliest run that is among its latest *count*."""
+    own = m.run.alias()
+    last = select(own.c.fire_at).where(own.c.job_id == m.job.c.id)
+    earliest = last.order_by(own.c.fire_at.desc()).offset(count - 1).limit(1).scalar_subquery()
+    return select(
+        m.job.c.id, func.coalesce(earliest, literal(_BEFORE_ALL, m.Instant)).label("fire_at")
+    )
+
+
+def find(connection: Connection, query: RunQuery) -> list[Run]:
+    wanted = select(m.run)
+    if query.job_id is not None:
+        wanted = wanted.where(_COLUMNS.job_id == query.job_id)
+    if query.status is not None:
+        wanted = wanted.where(_COLUMNS.status == query.status)
+    latest_first = wanted.order_by(_COLUMNS.fire_at.desc(), _COLUMNS.id.desc())
+    page = latest_first.offset(query.offset).limit(query.limit)
+    return [_run(row) for row in connection.execute(page)]
+
+
+def get(connection: Connection, id: str) -> Run:
+    row = connection.execute(select(m.run).where(_COLUMNS.id == id)).first()
+    if row is None:
+        raise no_run(id)
+    return _run(row)
+
+
+def events(connection: Connection, run_id: str) -> list[RunEvent]:
+    wanted = select(m.run_event).where(m.run_event.c.run_id == run_id)
+    rows = connection.execute(wanted.order_by(m.run_event.c.id))
+    return [RunEvent(row.run_id, row.at, row.type, row.message) for row in rows]
+
+
+def add(connection: Connection, runs: Iterable[Run]) -> None:
+    rows = [{name: getattr(run, name) for name in _FIELDS} for run in runs]
+    for row in rows:
+        row["status"] = str(row["status"])
+    if rows:
+        connection.execute(insert(m.run), rows)
+
+
+def save(connection: Connection, runs: Iterable[Run]) -> None:
+    for run in runs:
+        values = {name: getattr(run, name) for name in _FIELDS}
+        values["status"] = str(run.status)
+        connection.execute(m.run.update().where(_COLUMNS.id == run.id).values(values))
+
+
+def add_events(connection: Connection, events: Iterable[RunEvent]) -> None:
+    rows = [
+        {"run_id": each.run_id, "at": each.at, "type": each.type, "message": each.message}
+        for each in events
+    ]
+    if rows:
+        connection.execute(insert(m.run_event), rows)
+
+
+def remove(connection: Connection, ids: Collection[str]) -> None:
+    """With what happened to them."""
+    for batch in batches(list(ids)):
+        connection.execute(delete(m.run).where(_COLUMNS.id.in_(batch)))
+
+
+def no_run(id: str) -> NotFound:
+    return NotFound(f"there is no run {id!r}", "GET /api/runs/ lists them")
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(**row._asdict())
