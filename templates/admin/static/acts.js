@@ -4,16 +4,22 @@ import { forEach } from "./bulk.js";
 import { send } from "./request.js";
 import { agrees, outcomeOf, tell, wordsOf } from "./telling.js";
 
+// One that is disabled would lose the keyboard.
+const busy = new WeakSet();
+
 async function act(button) {
+  if (busy.has(button)) return;
   const { method, path } = button.dataset;
   const word = button.textContent;
   if (button.hasAttribute("data-each")) return forEach(word, method, path);
   if (!agrees(button.dataset)) return;
-  button.disabled = true;
+  busy.add(button);
+  button.setAttribute("aria-busy", "true");
   const answer = await send(method, path);
   if (answer.ok) tell(outcomeOf(word, answer.value), "well");
   else tell(wordsOf(answer.error), "ill");
-  button.disabled = false;
+  busy.delete(button);
+  button.removeAttribute("aria-busy");
 }
 
 document.addEventListener("click", (event) => {

@@ -37,11 +37,14 @@ const isKept = (node) => node instanceof Element
 const keeps = (node) => isKept(node) || (node instanceof Element
   && [...node.querySelectorAll("[data-keep], dialog[open]")].some(isKept));
 
+// Only of what is typed into: a button that has the keyboard is to say what it does now.
+const isTyping = () => /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName);
+
 function place(text) {
   const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("main");
   if (!fresh) return;
   Idiomorph.morph(document.getElementById("main"), fresh, {
-    ignoreActiveValue: true,
+    ignoreActiveValue: isTyping(),
     callbacks: {
       beforeNodeMorphed: (node) => !isKept(node),
       beforeNodeRemoved: (node) => !keeps(node),
@@ -67,7 +70,8 @@ async function ask() {
   const said = Date.parse(answer.headers.get("Date"));
   if (said) ahead = said - Date.now();
   if (answer.status !== 304) {
-    if (!answer.ok) throw new Error(String(answer.status));
+    // What has been deleted meanwhile is gone from the page, too.
+    if (!answer.ok && answer.status !== 404) throw new Error(String(answer.status));
     place(await answer.text());
     tag = answer.headers.get("ETag") || "";
   }
