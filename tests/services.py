@@ -8,6 +8,7 @@ service, and what was started here is ended here.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import secrets
@@ -287,14 +288,17 @@ def install(package: str, programs: tuple[str, ...]) -> str:
     apt_get = shutil.which("apt-get")
     if apt_get is None or os.geteuid() != 0:
         raise ServiceMissing(f"nothing answers and {package} is not installed: install {package}")
-    for words in (["update"], ["install", "--yes", "--no-install-recommends", package]):
-        done = subprocess.run(
-            [apt_get, "-qq", *words],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+    # Files of tests run side by side, and apt-get does not wait for another.
+    with open(__file__) as own:
+        fcntl.flock(own, fcntl.LOCK_EX)
+        for words in (["update"], ["install", "--yes", "--no-install-recommends", package]):
+            done = subprocess.run(
+                [apt_get, "-qq", *words],
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
     found = _find(programs)
     if found is None:
         raise ServiceMissing(f"install {package}: apt-get could not: {done.stderr.strip()}")

@@ -24,7 +24,8 @@ from tests.acceptance.pages import (
 from tests.browser import Browser, browser
 from tests.support import eventually
 
-pytestmark = pytest.mark.timeout(180)
+#: The first may have to fetch the browser.
+pytestmark = pytest.mark.timeout(300)
 #: As somebody else's program may have called it.
 ODD = "a/b c#1"
 APP_PAGE, W1_PAGE = f"/admin/apps/{APP}/", f"/admin/instances/{APP}/w1/"

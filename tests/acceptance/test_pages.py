@@ -27,7 +27,8 @@ from tests.acceptance.pages import (
 from tests.browser import Browser, browser
 from tests.support import eventually
 
-pytestmark = pytest.mark.timeout(180)
+#: The first may have to fetch the browser.
+pytestmark = pytest.mark.timeout(300)
 FLEET, INSTANCES, QUEUES = "/admin/", "/admin/instances/", "/admin/queues/"
 W1, W2, BAD = f"/{APP}/instances/w1/", f"/{APP}/instances/w2/", f"/{BROKEN}/instances/bad/"
 PAGES = {
