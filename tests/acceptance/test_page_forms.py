@@ -240,7 +240,7 @@ def test_all_that_a_filter_shows(page: Browser, host: BranchHost) -> None:
         page.sees("STOPPED", name, WITHIN_S)
     page.open("/admin/instances/?q=w2")
     page.click("Delete", within="[data-matching] p.acts")
-    assert page.answer() == "Delete 1 instances: w2?"
+    assert page.answer() == "Delete 1 instance: w2?"
     eventually(lambda: host.client.get(f"/{APP}/instances/w2/").status_code == 404, WITHIN_S)
 
 

@@ -18,7 +18,8 @@ async function matching() {
 function agrees(word, found) {
   const first = found.slice(0, NAMED).map((each) => each.name).join(", ");
   const rest = found.length > NAMED ? ` and ${found.length - NAMED} more` : "";
-  const question = `${word} ${found.length} instances: ${first}${rest}?`;
+  const noun = found.length === 1 ? "instance" : "instances";
+  const question = `${word} ${found.length} ${noun}: ${first}${rest}?`;
   if (found.length <= MANY) return confirm(question);
   return prompt(`${question} Type how many these are:`) === String(found.length);
 }
