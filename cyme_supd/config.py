@@ -216,6 +216,10 @@ class Paths:
         return self.root / "log"
 
     @property
+    def audit(self) -> Path:
+        return self.root / "audit.log"
+
+    @property
     def hints(self) -> Path:
         return self.root / "hint.sock"
 

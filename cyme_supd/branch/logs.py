@@ -6,8 +6,14 @@ supervisord keeps what comes there, and shows it in the foreground.
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from datetime import datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+
+from cyme_supd.domain.audit import AUDIT_LOG
 
 _NOISY = ("amqp", "kombu", "alembic")
 
@@ -28,3 +34,19 @@ def set_up_logging(loglevel: str) -> None:
     logging.basicConfig(level=loglevel, handlers=[handler], force=True)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def keep_audit(path: Path) -> None:
+    """Have each change in a file of its own, too: a line of JSON, of all processes of a root.
+
+    One that was moved away is made anew.
+    """
+    # On a full disk each line says that it could not be written; the store has it.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    logger = logging.getLogger(AUDIT_LOG)
+    for before in logger.handlers:
+        before.close()
+    logger.handlers = [WatchedFileHandler(path, encoding="utf-8", delay=True)]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

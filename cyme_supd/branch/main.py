@@ -22,7 +22,7 @@ from cyme_supd.branch.beats import Beats
 from cyme_supd.branch.care import Attendant, Rule
 from cyme_supd.branch.hints import HintListener
 from cyme_supd.branch.lease import Lease, Right, RootLock, holder_of
-from cyme_supd.branch.logs import set_up_logging
+from cyme_supd.branch.logs import keep_audit, set_up_logging
 from cyme_supd.branch.meter import Meter
 from cyme_supd.branch.neighbours import Neighbours
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
@@ -309,6 +309,7 @@ def _is_given(config: Config, app: str, id: str) -> bool:
 def main(argv: list[str]) -> None:
     config = load(argv[1])
     set_up_logging(config.loglevel)
+    keep_audit(config.paths.audit)
     BranchProcess(config).run()
 
 

@@ -10,7 +10,7 @@ import sys
 from functools import partial
 
 from cyme_supd.branch import host
-from cyme_supd.branch.logs import set_up_logging
+from cyme_supd.branch.logs import keep_audit, set_up_logging
 from cyme_supd.branch.wiring import make_service
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config, load
@@ -40,6 +40,7 @@ def service(config: Config, max_waits: int) -> Service:
 def main(argv: list[str]) -> None:
     config = load(argv[1])
     set_up_logging(config.loglevel)
+    keep_audit(config.paths.audit)
     settings = Settings.of(config)
     serve(settings, partial(service, config, settings.max_waits))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cyme_supd.branch.logs import keep_audit
 from cyme_supd.branch.wiring import make_service
 from cyme_supd.client import Client
 from cyme_supd.config import Config, Paths, load
@@ -52,6 +53,7 @@ def open_client(root: str) -> Client:
     :func:`~cyme_supd.store.schema.check_schema` does.
     """
     config = open_config(root)
+    keep_audit(config.paths.audit)
     settings = replace(Settings.of(config), api_rate=0)
     service = make_service(config, open_store(config), Nobody(), supervisord=0, max_waits=1)
     app = create_app(settings, service)

@@ -25,6 +25,8 @@ KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN, JOB)
 
 #: For so long it is known what branches did of themselves; what people did, for good.
 DECISIONS_KEPT = timedelta(days=90)
+#: The logger that every change is told to, once it is stored.
+AUDIT_LOG = "cyme_supd.audit"
 MOST_SHOWN = 1000
 DEFAULT_SHOWN = 100
 #: Their values are whatever somebody has put there.

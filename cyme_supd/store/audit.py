@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, or_, select
 
-from cyme_supd.domain.audit import ACT, Actor, Event, Query
+from cyme_supd.clock import isoformat
+from cyme_supd.domain.audit import ACT, AUDIT_LOG, Actor, Event, Query
 from cyme_supd.store import models as m
 
+_log = logging.getLogger(AUDIT_LOG)
 _TEXTS = ("actor", "address", "agent", "verb", "app", "name", "was", "now")
 _EQUAL = ("actor", "verb", "kind", "app", "name")
 
@@ -32,6 +35,13 @@ def find(connection: Connection, query: Query) -> list[Event]:
 def forget_decisions(connection: Connection, before: datetime) -> int:
     old = (m.audit.c.verb == ACT) & (m.audit.c.at < before)
     return connection.execute(delete(m.audit).where(old)).rowcount
+
+
+def tell(events: Iterable[Event]) -> None:
+    """Put each into the log of changes, as one line of ASCII, whatever somebody has typed."""
+    for event in events:
+        told = {"at": isoformat(event.at), "was": event.before, "now": event.after}
+        _log.info("%s", json.dumps(_values(event) | told))
 
 
 def _narrowed(wanted: Select[Any], query: Query) -> Select[Any]:

@@ -175,6 +175,7 @@ class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit):
     ) -> None:
         super().__init__(connection, default_broker, branch)
         self._edits = edits
+        self.written: list[Event] = []
 
     def add_app(self, app: App) -> None:
         apps.add(self._connection, app)
@@ -254,7 +255,9 @@ class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit):
         return tasks.remove(self._connection, before)
 
     def save_audit(self, events: Iterable[Event]) -> None:
-        audit.add(self._connection, events)
+        told = list(events)
+        audit.add(self._connection, told)
+        self.written += told
 
     def save_user(self, user: User) -> None:
         access.save_user(self._connection, user)
@@ -335,8 +338,8 @@ class SqlStore:
     def writing(self, stamp: Version | None = None) -> Iterator[SqlTransaction]:
         """Not to be nested: the inner one waits for the outer, and gives up."""
         with self._alone(), connected(self._writer) as connection, connection.begin():
-            yield self._transaction(connection, stamp)
-        self._changes.stale()
+            yield (tx := self._transaction(connection, stamp))
+        self._committed(tx)
 
     @contextmanager
     def recording(self) -> Iterator[SqlTransaction]:
@@ -346,8 +349,12 @@ class SqlStore:
                 yield tx
             return
         with connected(self._recorder) as connection, connection.begin():
-            yield self._transaction(connection)
+            yield (tx := self._transaction(connection))
+        self._committed(tx)
+
+    def _committed(self, tx: SqlTransaction) -> None:
         self._changes.stale()
+        audit.tell(tx.written)
 
     def _transaction(self, connection: Connection, stamp: Version | None = None) -> SqlTransaction:
         edits = Edits(connection, self._branch, self._clock.now, stamp)
