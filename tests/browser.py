@@ -29,6 +29,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
@@ -337,7 +338,11 @@ def _enter(field: WebElement, value: str | bool) -> None:
     elif field.tag_name == "select":
         field.find_element(By.XPATH, f"./option[normalize-space()={_quoted(value)}]").click()
     else:
-        field.clear()
+        # As somebody types: a field that is emptied in another way is touched by nobody, and
+        # gets back what is stored when the page is shown anew.
+        if field.get_attribute("value"):
+            field.send_keys(Keys.CONTROL, "a")
+            field.send_keys(Keys.DELETE)
         field.send_keys(value)
 
 

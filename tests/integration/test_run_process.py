@@ -172,7 +172,8 @@ def test_what_a_job_inherits(start: Start) -> None:
     umask, core, fds, sid, pid, ignored = log.read_text().splitlines()
     # 0, 1, 2 and the folder that ls reads.
     assert (umask, core, fds, sid) == ("0077", "0", "4", pid)
-    assert int(ignored.split()[1], 16) == 0
+    # Of signals 32 and 33, which are the C library's, nobody can say how they are taken.
+    assert int(ignored.split()[1], 16) & ~(0b11 << 31) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")

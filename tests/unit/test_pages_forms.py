@@ -62,6 +62,15 @@ ELSEWHERE = {
     "DELETE /instances/<name>/": "the page of an instance knows its app",
     "DELETE /<app>/queues/": "it is refused",
     "VERB /<app>/queue/<queue>/<url>": "the list of one URL is the same, with any method",
+    **dict.fromkeys(
+        (
+            "PUT POST /api/category/<name>/",
+            "DELETE /api/category/<name>/",
+            "POST /api/jobs/<id>/pause/",
+            "POST /api/jobs/<id>/resume/",
+        ),
+        "nothing runs jobs yet, and so they have no page",
+    ),
 }
 
 
