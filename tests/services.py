@@ -199,10 +199,15 @@ def valkey(directory: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that the kernel just had to give away."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody has.
+
+    Below those that the kernel gives to who connects: one of these may be taken
+    before a server listens there.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _valkey_server() -> str:

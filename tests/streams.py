@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -43,7 +44,9 @@ class Stream:
         stream = self.answer.extensions["network_stream"]
         sock = stream.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:
-            sock.shutdown(2)
+            # The server may have ended it in this moment.
+            with suppress(OSError):
+                sock.shutdown(2)
         self._thread.join(10)
         self.answer.close()
 
