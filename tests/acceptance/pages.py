@@ -17,7 +17,7 @@ PASSWORD = "staple-battery-7c1"
 #: What the page of an instance is answered whose worker is just starting or ending.
 IS_SILENT = re.compile(r"/(stats|tasks)/\?timeout=1 - .* a status of 503 ")
 #: A worker's start takes most of it.
-WITHIN_S = 45.0
+WITHIN_S = 90.0
 
 
 @contextmanager
