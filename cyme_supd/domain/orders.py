@@ -25,8 +25,6 @@ from cyme_supd.errors import Invalid
 JOB_TASK = "cyme.job"
 #: A queue of its own for each process that runs jobs.
 RUNNER_PREFIX = "cyme.runner."
-#: Where orders go that nobody here has given.
-REFUSED_QUEUE = "cyme.jobs.refused"
 
 #: How much of the end of a run's output is told, and how much of it is kept.
 MAX_TAIL = 64 * 1024
