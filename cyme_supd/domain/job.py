@@ -104,10 +104,32 @@ class Run:
     finished_at: datetime | None = None
     attempt: int = 1
     exit_code: int | None = None
+    signal: int | None = None
     host: str | None = None
     branch: str | None = None
     instance: str | None = None
     reason: str | None = None
+    app: str | None = None
+    wants_cancel: bool = False
+    #: When its order is to be put into the job's queue, again where it was: by whoever
+    #: comes first. ``None`` of a queued one: it waits for another run of its job to end.
+    order_at: datetime | None = None
+    orders: int = 0
+    #: Of the claim that it was granted to, the queue of that runner, and its last word.
+    nonce: str | None = None
+    reply: str | None = None
+    heard_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutput:
+    """The end of what a run printed, and how many bytes that is in all, as of ``at``."""
+
+    run_id: str
+    at: datetime
+    size: int
+    tail: bytes
+    is_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

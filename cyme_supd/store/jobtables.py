@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -77,14 +78,51 @@ run = Table(
     Column("finished_at", Instant),
     Column("attempt", Integer, nullable=False),
     Column("exit_code", Integer),
+    Column("signal", Integer),
     Column("host", Text),
     Column("branch", name_type()),
     Column("instance", name_type()),
     Column("reason", Text),
+    Column("app", name_type()),
+    Column("wants_cancel", Boolean, nullable=False),
+    Column("order_at", Instant),
+    Column("orders", Integer, nullable=False),
+    Column("nonce", String(32)),
+    Column("reply", name_type()),
+    Column("heard_at", Instant),
     # A fire time is dispatched once, whoever tries.
     UniqueConstraint("job_id", "fire_at"),
     Index(None, "fire_at", "id"),
     Index(None, "status", "fire_at", "id"),
+    Index(None, "order_at", "id"),
+    # Those that are under way are few; which of a job's are, is asked at each fire time.
+    Index(None, "job_id", "status"),
+)
+
+run_output = Table(
+    "run_output",
+    metadata,
+    Column("run_id", ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("tail", LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql"), nullable=False),
+    Column("is_truncated", Boolean, nullable=False),
+)
+
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    # A claim may arrive after it was given up.
+    Column("nonce", String(32), primary_key=True),
+    Column("at", Instant, nullable=False, index=True),
+)
+
+shared_key = Table(
+    "shared_key",
+    metadata,
+    # What all branches at one database have the same.
+    Column("name", String(32), primary_key=True),
+    Column("value", String(128), nullable=False),
 )
 
 run_event = Table(

@@ -23,7 +23,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 
 from cyme_supd.store.columns import Instant, metadata, name_is_whole, name_type
-from cyme_supd.store.jobtables import category, job, run, run_event
+from cyme_supd.store.jobtables import (
+    category,
+    job,
+    run,
+    run_event,
+    run_output,
+    shared_key,
+    withdrawal,
+)
 
 __all__ = [
     "MAX_CONCURRENCY",
@@ -45,6 +53,7 @@ __all__ = [
     "rollout",
     "run",
     "run_event",
+    "run_output",
     "status",
     "task",
     "tokens",

@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     _make_jobs()
     _make_runs()
+    _make_keys()
 
 
 def _make_jobs() -> None:
@@ -75,15 +76,30 @@ def _make_runs() -> None:
         sa.Column("finished_at", instant),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("exit_code", sa.Integer()),
+        sa.Column("signal", sa.Integer()),
         sa.Column("host", sa.Text()),
         sa.Column("branch", name),
         sa.Column("instance", name),
         sa.Column("reason", sa.Text()),
+        sa.Column("app", name),
+        sa.Column("wants_cancel", sa.Boolean(), nullable=False),
+        sa.Column("order_at", instant),
+        sa.Column("orders", sa.Integer(), nullable=False),
+        sa.Column("nonce", sa.String(32)),
+        sa.Column("reply", name),
+        sa.Column("heard_at", instant),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
         sa.UniqueConstraint("job_id", "fire_at", name=op.f("uq_run_job_id_fire_at")),
     )
     op.create_index(op.f("ix_run_fire_at_id"), "run", ["fire_at", "id"])
     op.create_index(op.f("ix_run_status_fire_at_id"), "run", ["status", "fire_at", "id"])
+    op.create_index(op.f("ix_run_order_at_id"), "run", ["order_at", "id"])
+    op.create_index(op.f("ix_run_job_id_status"), "run", ["job_id", "status"])
+    _make_events()
+
+
+def _make_events() -> None:
+    instant = _instant()
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "run_event",
@@ -98,6 +114,35 @@ def _make_runs() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_event")),
     )
     op.create_index(op.f("ix_run_event_run_id"), "run_event", ["run_id"])
+    tail = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+    op.create_table(
+        "run_output",
+        sa.Column("run_id", sa.String(36), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("tail", tail, nullable=False),
+        sa.Column("is_truncated", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_run_output_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_output")),
+    )
+
+
+def _make_keys() -> None:
+    op.create_table(
+        "withdrawal",
+        sa.Column("nonce", sa.String(32), nullable=False),
+        sa.Column("at", _instant(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_withdrawal")),
+    )
+    op.create_index(op.f("ix_withdrawal_at"), "withdrawal", ["at"])
+    op.create_table(
+        "shared_key",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("value", sa.String(128), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_shared_key")),
+    )
 
 
 def _name() -> sa.types.TypeEngine[str]:
