@@ -13,10 +13,11 @@ PARAMETERS = {
     ),
     "branch": "The id of the branch it should be on.",
     "broker": "A URL: ``amqp://user:password@host:5672/vhost``, ``redis://...``.",
-    "bytes": "How much of the end (16384).",
+    "begin": "From which byte on; else the end.",
+    "bytes": "How much of it (16384).",
     "category": "The same name as in the path.",
     "category_id": "Only the jobs of that category.",
-    "category_name": "Only the jobs of that category.",
+    "category_name": "Only the jobs, or the runs, of that category.",
     "celery_app": "``package.module:attribute``; without it the bundled application runs.",
     "command": "The ``celery`` to run: another virtual environment's, for one.",
     "directory": "Where the worker runs and its application is found.",
@@ -45,6 +46,7 @@ PARAMETERS = {
     "limit": "At most so many; of names ``Link`` leads to the next.",
     "name": "What a user is called; of the audit, only what is about the thing of that name.",
     "next": "How many of its next fire times (none); at most 1000.",
+    "older": "Only those of fire times longer ago: ``90d``, ``36h``, ``30m``, ``45s``.",
     "page": "Which page (1).",
     "per_page": "How many on a page (50); at most 2000.",
     "q": "Only what has that text in it.",
@@ -53,6 +55,7 @@ PARAMETERS = {
         "``refuse`` or ``logout``."
     ),
     "since": "Only what was not before that time.",
+    "keep": "Of each job so many of the latest runs stay.",
     "label": "What it is for, in a few words.",
     "max": "The most processes, 1 to 1000.",
     "max_concurrency": "The most processes of a new instance (1), 1 to 1000.",
@@ -85,13 +88,13 @@ PARAMETERS = {
     "secrets": "``1`` shows what otherwise reads ``********``.",
     "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
     "sort": "``name`` (unless said) or ``next_fire_at``; with a ``-`` before it backwards.",
-    "status": "Only runs of that status.",
+    "status": "Only runs of that status, or of several, with commas.",
     "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
     "timeout": "How long to wait for what was asked for (30).",
     "transport": "kombu's word for the kind of broker (``amqp``).",
     "until": (
         "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
-        "the pause lasts until somebody resumes."
+        "the pause lasts until somebody resumes. Of runs: only fire times before that."
     ),
     "user": (
         "Who runs the worker, only where the branch runs as root; of a token: whose it is; it "
