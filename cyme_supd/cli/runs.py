@@ -23,7 +23,7 @@ _run = click.argument("id")
 @click.option("--category", help="Of that category.")
 @click.option("--status", help=f"Of these, with commas: {', '.join(RunStatus)}.")
 @click.option("--since", help="Of fire times not before that: ISO 8601, in UTC.")
-@click.option("--until", help="Of fire times before that.")
+@click.option("--before", help="Of fire times before that.")
 @LIMIT
 def runs(wanted: Wanted, limit: int, category: str | None, **given: str | None) -> None:
     """List runs, the latest first."""

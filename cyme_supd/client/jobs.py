@@ -66,7 +66,7 @@ class Jobs:
         return list(self._connection.read("/api/categories/")["data"]["categories"])
 
     def runs(self, **wanted: Any) -> Iterator[Answer]:
-        """The latest first. *wanted*: ``job_id status category_name since until``.
+        """The latest first. *wanted*: ``job_id status category_name since before``.
 
         Several of ``status`` have commas between them.
         """

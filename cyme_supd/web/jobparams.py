@@ -153,7 +153,7 @@ class RunsQuery(Paged):
     status: Text = Field(default=None, max_length=128)
     category_name: Text = Field(default=None, max_length=128)
     since: Text = None
-    until: Text = None
+    before: Text = None
 
     def query(self, more: int = 0) -> RunQuery:
         for name in ("job_id", "category_name"):
@@ -164,7 +164,7 @@ class RunsQuery(Paged):
             statuses=tuple(dict.fromkeys(each for each in words if each)),
             category=self.category_name,
             since=None if self.since is None else instant("since", self.since),
-            until=None if self.until is None else instant("until", self.until),
+            until=None if self.before is None else instant("before", self.before),
             offset=self.offset,
             limit=self.limit + more,
         )

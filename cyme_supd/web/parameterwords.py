@@ -94,7 +94,7 @@ PARAMETERS = {
     "transport": "kombu's word for the kind of broker (``amqp``).",
     "until": (
         "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
-        "the pause lasts until somebody resumes. Of runs: only fire times before that."
+        "the pause lasts until somebody resumes."
     ),
     "user": (
         "Who runs the worker, only where the branch runs as root; of a token: whose it is; it "

@@ -144,9 +144,9 @@ def test_which_runs(client: FlaskClient, house: World) -> None:
     assert listed(client, "category_name=none") == []
     moment = START.replace(second=1).isoformat().replace("+", "%2B")
     assert listed(client, f"since={moment}") == [c, b]
-    assert listed(client, f"until={moment}&job_id={ID}") == [a]
+    assert listed(client, f"before={moment}&job_id={ID}") == [a]
     assert "did you mean 'failed'" in str(ok(client.get("/api/runs?status=faild"), 400)["error"])
-    for query in ("since=never", "until=x", "status=failed,x", "category_name=%00"):
+    for query in ("since=never", "before=x", "status=failed,x", "category_name=%00"):
         ok(client.get(f"/api/runs?{query}"), 400)
 
 
