@@ -163,6 +163,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /admin/apps/<app>/plan/ /admin/apps/<app>/orphans/
             /admin/instances/ /admin/instances/<app>/<name>/ /admin/matching/
             /admin/queues/ /admin/queues/<app>/<queue>/ /admin/branches/<id>/
+            /admin/jobs/ /admin/jobs/<id>/ /admin/jobs/runs/ /admin/jobs/runs/<id>/
             /admin/decisions/ /admin/audit/
         """,
         (Role.VIEWER, Role.VIEWER): """

@@ -17,6 +17,7 @@ from cyme_supd.domain.schedule import upcoming
 from cyme_supd.domain.values import shown
 from cyme_supd.errors import Invalid, NotFound
 from cyme_supd.schedules.parsing import parse_schedule
+from cyme_supd.schedules.words import in_words
 from cyme_supd.service.claims import CATEGORY, Check
 from cyme_supd.service.context import Context
 
@@ -38,11 +39,12 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class JobDetails:
-    """``upcoming`` are its next fire times, as many as were asked for."""
+    """``upcoming`` are its next fire times, as many as were asked for, ``words`` its schedule."""
 
     job: Job
     runs: Sequence[Run] = ()
     upcoming: Sequence[datetime] = ()
+    words: str = ""
 
 
 class Jobs:
@@ -119,7 +121,8 @@ class Jobs:
             job = view.job(id)
             runs = view.latest_runs([id], LATEST_RUNS)[id]
         schedule = parse_schedule(job.schedule, job.timezone)
-        return JobDetails(job, runs, upcoming(schedule, self._context.clock.now(), next_count))
+        times = upcoming(schedule, self._context.clock.now(), next_count)
+        return JobDetails(job, runs, times, in_words(job.schedule, job.timezone))
 
     def pause(self, id: str) -> JobDetails:
         """Let it not be run until somebody resumes it; what is under way goes on."""

@@ -266,6 +266,7 @@ class JobAlone(JobWithRuns):
     """``upcoming`` are the next fire times, as many as were asked for."""
 
     upcoming: list[str]
+    schedule_in_words: str
 
 
 class JobsPage(TypedDict):

@@ -106,4 +106,5 @@ def _add_jobs(routes: Routes, service: Service) -> None:
 def _one(found: JobDetails, secrets: bool, log_url: LogUrl) -> Response:
     upcoming = [jobwire.time(at) for at in found.upcoming]
     shown = jobwire.job_with_runs(found, secrets, log_url)
-    return wire.answer({"data": {"job": {**shown, "upcoming": upcoming}}})
+    alone = {"upcoming": upcoming, "schedule_in_words": found.words}
+    return wire.answer({"data": {"job": {**shown, **alone}}})
