@@ -44,12 +44,17 @@ def branch_to_look_at(*workers: str) -> Iterator[BranchHost]:
 def sign_in(browser: Browser, name: str, password: str = PASSWORD) -> None:
     """As people do, who are sent to where they wanted to be."""
     browser.open("/admin/instances/")
+    say_who(browser, name, password)
+    browser.arrives("/admin/instances/")
+    browser.sees(f"{name}, ", of=".whoami")
+
+
+def say_who(browser: Browser, name: str, password: str = PASSWORD) -> None:
+    """On the page that whoever is nobody is sent to."""
     browser.arrives("/admin/login")
     browser.fill("name", name)
     browser.fill("password", password)
     browser.click("Sign in")
-    browser.arrives("/admin/instances/")
-    browser.sees(f"{name}, ", of=".whoami")
 
 
 def without_faults(browser: Browser) -> Iterator[Browser]:

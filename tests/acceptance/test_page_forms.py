@@ -18,7 +18,7 @@ from tests.acceptance.pages import (
     WITHIN_S,
     consumes,
     look,
-    sign_in,
+    say_who,
     without_faults,
 )
 from tests.browser import Browser, browser
@@ -286,11 +286,11 @@ def test_users_and_tokens(page: Browser, host: BranchHost) -> None:
     page.expected = "a status of 401 "
     page.open("/admin/users/")
     page.send("add-user", "Add", name=ADMIN, password=PASSWORD, role="admin")
-    said(page, "stored")
+    # It looks again, as somebody whom nobody knows, and is sent away.
+    say_who(page, ADMIN)
+    page.arrives("/admin/users/")
     host.client.auth = (ADMIN, PASSWORD)
     assert host.get("/api/users/") == [ADMIN]
-    sign_in(page, ADMIN)
-    page.open("/admin/users/")
     page.send("add-user", "Add", name="vera", password=PASSWORD, role="viewer")
     page.sees("viewer", "vera")
     page.send("edit-user", "Change", name="vera", role="operator")
