@@ -16,13 +16,18 @@ class Claims(Protocol):
     def withdrawn(self, nonces: Collection[str]) -> set[str]:
         """Those of these claims that were given up."""
 
-    def silent_runs(self, before: datetime, limit: int) -> list[Run]:
-        """Running ones that were last heard of before then."""
+    def database_now(self, now: datetime) -> datetime:
+        """By the clock that all at this database have; *now* where that is the host's."""
+
+    def silent_runs(
+        self, before: datetime, limit: int, besides: Collection[str | None] = ()
+    ) -> list[Run]:
+        """Running ones that were last heard of before then, but for those of some apps."""
 
     def unwanted_runs(self, limit: int) -> list[Run]:
         """Queued and running ones that somebody wants cancelled."""
 
-    def jobs_holding(self, limit: int) -> list[str]:
+    def jobs_holding(self) -> list[str]:
         """Ids of jobs with runs that wait for another one to end."""
 
     def held_runs(self, job_ids: Collection[str]) -> list[Run]:
@@ -55,6 +60,3 @@ class ClaimsEdit(Protocol):
         """Those that are known already stay; the runs they are of are locked."""
 
     def forget_withdrawals(self, before: datetime) -> int: ...
-
-    def now_there(self, now: datetime) -> datetime:
-        """By the clock of the database, or *now* where it is that of this host."""

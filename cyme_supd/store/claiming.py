@@ -6,7 +6,18 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from cyme_supd.domain.job import Job, Run, RunOutput, RunStatus
@@ -39,16 +50,24 @@ class SqlClaims:
             found.update(self._connection.scalars(wanted))
         return found
 
-    def silent_runs(self, before: datetime, limit: int) -> list[Run]:
+    def database_now(self, now: datetime) -> datetime:
+        return kind_of(self._connection.engine).now(self._connection, now)
+
+    def silent_runs(
+        self, before: datetime, limit: int, besides: Collection[str | None] = ()
+    ) -> list[Run]:
         is_silent = and_(_RUN.status == str(RunStatus.RUNNING), _RUN.heard_at < before)
-        return self._runs(select(m.run).where(is_silent).limit(limit))
+        # No app has an empty name.
+        app = func.coalesce(_RUN.app, "")
+        is_asked = app.not_in([each or "" for each in besides])
+        return self._runs(select(m.run).where(is_silent, is_asked).limit(limit))
 
     def unwanted_runs(self, limit: int) -> list[Run]:
         is_unwanted = and_(_RUN.status.in_(_UNDER_WAY), _RUN.wants_cancel)
         return self._runs(select(m.run).where(is_unwanted).limit(limit))
 
-    def jobs_holding(self, limit: int) -> list[str]:
-        wanted = select(_RUN.job_id).where(_is_held()).distinct().limit(limit)
+    def jobs_holding(self) -> list[str]:
+        wanted = select(_RUN.job_id).where(_is_held()).distinct()
         return list(self._connection.scalars(wanted))
 
     def held_runs(self, job_ids: Collection[str]) -> list[Run]:
@@ -123,9 +142,6 @@ class SqlClaimsEdit:
         return self._connection.execute(
             delete(m.withdrawal).where(m.withdrawal.c.at < before)
         ).rowcount
-
-    def now_there(self, now: datetime) -> datetime:
-        return kind_of(self._connection.engine).now(self._connection, now)
 
 
 def _is_held() -> ColumnElement[bool]:

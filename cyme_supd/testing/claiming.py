@@ -23,15 +23,21 @@ class MemoryClaims:
     def withdrawn(self, nonces: Collection[str]) -> set[str]:
         return set(nonces) & self._state.withdrawals.keys()
 
-    def silent_runs(self, before: datetime, limit: int) -> list[Run]:
+    def database_now(self, now: datetime) -> datetime:
+        return now
+
+    def silent_runs(
+        self, before: datetime, limit: int, besides: Collection[str | None] = ()
+    ) -> list[Run]:
         running = (each for each in self._under_way() if each.status == RunStatus.RUNNING)
-        return [each for each in running if each.heard_at and each.heard_at < before][:limit]
+        silent = [each for each in running if each.heard_at and each.heard_at < before]
+        return [each for each in silent if each.app not in besides][:limit]
 
     def unwanted_runs(self, limit: int) -> list[Run]:
         return [each for each in self._under_way() if each.wants_cancel][:limit]
 
-    def jobs_holding(self, limit: int) -> list[str]:
-        return sorted({each.job_id for each in self._under_way() if _is_held(each)})[:limit]
+    def jobs_holding(self) -> list[str]:
+        return sorted({each.job_id for each in self._under_way() if _is_held(each)})
 
     def held_runs(self, job_ids: Collection[str]) -> list[Run]:
         return [each for each in self._under_way() if _is_held(each) and each.job_id in job_ids]
@@ -80,9 +86,6 @@ class MemoryClaimsEdit:
         for nonce in old:
             del self._state.withdrawals[nonce]
         return len(old)
-
-    def now_there(self, now: datetime) -> datetime:
-        return now
 
 
 def _is_held(run: Run) -> bool:

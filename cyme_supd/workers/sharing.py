@@ -48,8 +48,9 @@ class Sharers:
         with connection.channel() as channel, channel.conn_or_acquire() as client:
             gone = client.execute_command("EVAL", TELL, 1, self._key, self._own, GONE_AFTER_S)
             for name in gone:
-                self._take_over(name.decode())
-                client.zrem(self._key, name)
+                if name.decode() != self._own:
+                    self._take_over(name.decode())
+                    client.zrem(self._key, name)
         taking.put_again(connection, [self._queue])
 
     def _take_over(self, other: str) -> None:
