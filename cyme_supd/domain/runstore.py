@@ -5,12 +5,12 @@ Here is what people ask for; what makes runs and hears of them asks for other th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from cyme_supd.domain.job import Run, RunOutput
+from cyme_supd.domain.job import Run
 from cyme_supd.domain.tail import Piece, Place
 
 
@@ -39,9 +39,6 @@ class RunNews:
 
 
 class RunHistory(Protocol):
-    def run_output(self, run_id: str) -> RunOutput | None:
-        """The end of what it printed; ``None`` while nobody has said anything."""
-
     def run_news(self, newer_than: int | None, limit: int) -> list[RunNews]:
         """What was stored after that one, in that order; the latest alone for ``None``."""
 
@@ -55,9 +52,6 @@ class RunHistory(Protocol):
 
 
 class RunHistoryEdit(Protocol):
-    def save_outputs(self, outputs: Iterable[RunOutput]) -> None:
-        """In the place of what was there; of runs that are gone by now: passed over."""
-
     def cancel_run(self, id: str, at: datetime, reason: str) -> bool:
         """End a queued one at once, and note of a running one that it is to end.
 

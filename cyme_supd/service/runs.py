@@ -91,6 +91,8 @@ class Runs:
         """
         check_id("job", job)
         with self._context.store.writing() as tx, held_elsewhere():
+            # Whoever makes runs of its fire times has it locked, too.
+            tx.lock_jobs([job])
             found = tx.job(job)
             run = self._made(tx, found)
             tx.add_runs([run])

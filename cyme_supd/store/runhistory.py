@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, delete, func, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, select
 
-from cyme_supd.domain.job import Run, RunOutput, RunStatus
+from cyme_supd.domain.job import Run, RunStatus
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.domain.runstore import RunNews, Standing
 from cyme_supd.store import models as m
 from cyme_supd.store import runs
-from cyme_supd.store.jobs import batches
 
 #: Jobs whose runs are counted in one look.
 _JOBS = 100
@@ -24,11 +22,6 @@ _RUN, _JOB, _EVENT, _OUTPUT = m.run.c, m.job.c, m.run_event.c, m.run_output.c
 
 class SqlRunHistory:
     _connection: Connection
-
-    def run_output(self, run_id: str) -> RunOutput | None:
-        wanted = select(m.run_output).where(_OUTPUT.run_id == run_id)
-        row = self._connection.execute(wanted).first()
-        return None if row is None else RunOutput(**row._asdict())
 
     def run_news(self, newer_than: int | None, limit: int) -> list[RunNews]:
         wanted = select(_EVENT.id, _RUN.job_id).join(m.run, _RUN.id == _EVENT.run_id)
@@ -72,15 +65,6 @@ class SqlRunHistory:
 
 class SqlRunHistoryEdit:
     _connection: Connection
-
-    def save_outputs(self, outputs: Iterable[RunOutput]) -> None:
-        given = {each.run_id: each for each in outputs}
-        for batch in batches(list(given)):
-            known = set(self._connection.scalars(select(_RUN.id).where(_RUN.id.in_(batch))))
-            self._connection.execute(delete(m.run_output).where(_OUTPUT.run_id.in_(batch)))
-            rows = [asdict(given[id]) for id in batch if id in known]
-            if rows:
-                self._connection.execute(insert(m.run_output), rows)
 
     def cancel_run(self, id: str, at: datetime, reason: str) -> bool:
         # By its status as it is at that moment: somebody may be claiming it.

@@ -9,10 +9,11 @@ from datetime import datetime
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.errors import Conflict, NotFound
+from cyme_supd.testing.claiming import MemoryClaims, MemoryClaimsEdit
 from cyme_supd.testing.state import State
 
 
-class MemoryJobs:
+class MemoryJobs(MemoryClaims):
     _state: State
 
     def categories(self) -> list[Category]:
@@ -74,7 +75,7 @@ class MemoryJobs:
         return [each for each in self._state.run_events if each.run_id == run_id]
 
 
-class MemoryJobsEdit:
+class MemoryJobsEdit(MemoryClaimsEdit):
     _state: State
 
     def add_category(self, name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from cyme_supd.domain.job import Run, RunOutput, RunStatus
+from cyme_supd.domain.job import Run, RunStatus
 from cyme_supd.domain.runstore import RunNews, Standing
 from cyme_supd.testing.state import State
 
@@ -15,9 +15,6 @@ _UNDER_WAY = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 class MemoryRunHistory:
     _state: State
-
-    def run_output(self, run_id: str) -> RunOutput | None:
-        return self._state.run_outputs.get(run_id)
 
     def run_news(self, newer_than: int | None, limit: int) -> list[RunNews]:
         runs, events = self._state.runs, enumerate(self._state.run_events, 1)
@@ -52,11 +49,6 @@ class MemoryRunHistory:
 
 class MemoryRunHistoryEdit:
     _state: State
-
-    def save_outputs(self, outputs: Iterable[RunOutput]) -> None:
-        for each in outputs:
-            if each.run_id in self._state.runs:
-                self._state.run_outputs[each.run_id] = each
 
     def cancel_run(self, id: str, at: datetime, reason: str) -> bool:
         run = self._state.runs.get(id)

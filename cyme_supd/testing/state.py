@@ -47,6 +47,7 @@ class State:
     runs: dict[str, Run] = field(default_factory=dict)
     run_events: list[RunEvent] = field(default_factory=list)
     run_outputs: dict[str, RunOutput] = field(default_factory=dict)
+    withdrawals: dict[str, datetime] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(
@@ -75,4 +76,5 @@ class State:
             dict(self.runs),
             list(self.run_events),
             dict(self.run_outputs),
+            dict(self.withdrawals),
         )

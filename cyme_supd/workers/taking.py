@@ -287,6 +287,13 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
 TRANSPORT = f"{__name__}:{Transport.__name__}"
 
 
+def depth(channel: Any, queue: str) -> int:
+    """How many messages wait in *queue*; the broker is asked, on AMQP by that channel."""
+    if channel.connection.client.transport.driver_type == "redis":
+        return int(channel._size(queue))
+    return int(channel.queue_declare(queue, passive=True).message_count)
+
+
 def transport_of(url: str) -> str | None:
     """What a connection to *url* that puts or takes messages is to be made with."""
     return TRANSPORT if url.startswith("redis") else None

@@ -44,21 +44,6 @@ def test_runs_that_are_looked_for(store: Store) -> None:
         assert seconds(view.ended_ill(ILL, AT, 1)) == [3]
 
 
-def test_what_it_printed(store: Store) -> None:
-    keep(store, A, runs=(run(A),))
-    first = RunOutput(run(A).id, AT, 5, b"ab\0\xff\n")
-    with store.writing() as tx:
-        tx.save_outputs([replace(first, size=1, tail=b"a"), first, replace(first, run_id="0")])
-    with store.reading() as view:
-        assert view.run_output(first.run_id) == first
-        assert view.run_output("0") is None
-    last = RunOutput(first.run_id, AT, 10**12, b"x" * 65536, is_truncated=True)
-    with store.writing() as tx:
-        tx.save_outputs([last])
-    with store.reading() as view:
-        assert view.run_output(first.run_id) == last
-
-
 def test_a_run_is_cancelled_as_it_is_at_that_moment(store: Store) -> None:
     queued, going = run(A, 1, order_at=AT), run(A, 2, status=RunStatus.RUNNING, nonce="x")
     over = run(A, 3, **ENDED)
