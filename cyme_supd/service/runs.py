@@ -96,7 +96,9 @@ class Runs:
             found = tx.job(job)
             run = self._made(tx, found)
             tx.add_runs([run])
-            tx.add_run_events([RunEvent(run.id, run.queued_at, "queued", f"by hand{_by()}")])
+            tx.add_run_events(
+                [RunEvent(run.id, run.queued_at, "queued", f"asked for{_by() or ' by hand'}")]
+            )
             self._note(tx, CREATE, run, None, {"run": run.id, "category": run.category})
         self._context.hints.send()
         return run

@@ -225,7 +225,7 @@ def test_a_job_is_run_by_hand_and_its_run_is_ended(hers: Browser, host: BranchHo
     look(hers, "run", f"{JOBS}runs/{run['id']}/")
     hers.click("Cancel")
     assert hers.answer() == "End this run?"
-    hers.sees("cancelled by alice")
+    hers.sees("cancelled by user alice")
     look(hers, "run-ended", f"{JOBS}runs/{run['id']}/")
     assert host.get(f"/api/runs/{run['id']}/")["data"]["run"]["status"] == "cancelled"
 

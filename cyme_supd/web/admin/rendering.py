@@ -89,7 +89,9 @@ def _environment() -> Environment:
         version=__version__, levels=LEVELS, static=_static_url, query=_query, may=_may
     )
     made.globals.update(samples_query=_samples_query)
-    made.filters.update(ago=_ago, ahead=_ahead, short=_short, span=_span, took=_took)
+    made.filters.update(
+        ago=_ago, ahead=_ahead, short=_short, span=_span, took=_took, moment=_moment
+    )
     made.filters.update(segment=segment, shell=shlex.join, table=_table)
     return made
 
@@ -145,6 +147,12 @@ def _ahead(text: str | None) -> Markup:
         return Markup()
     seconds = (datetime.fromisoformat(text) - g.now).total_seconds()
     return made.format(text, f"in {_span(seconds)}" if seconds > 0 else "due")
+
+
+def _moment(text: str) -> str:
+    """A time, without what of it is nothing: ``2027-01-01 02:30:00``."""
+    at = datetime.fromisoformat(text).replace(tzinfo=None)
+    return at.isoformat(" ", "milliseconds" if at.microsecond else "seconds")
 
 
 def _took(run: Mapping[str, Any]) -> str:
