@@ -54,7 +54,11 @@ def find(connection: Connection, query: RunQuery) -> list[Run]:
         wanted = wanted.where(_COLUMNS.status == query.status)
     latest_first = wanted.order_by(_COLUMNS.fire_at.desc(), _COLUMNS.id.desc())
     page = latest_first.offset(query.offset).limit(query.limit)
-    return [_run(row) for row in connection.execute(page)]
+    return read(connection, page)
+
+
+def read(connection: Connection, wanted: Select[Any]) -> list[Run]:
+    return [_run(row) for row in connection.execute(wanted)]
 
 
 def get(connection: Connection, id: str) -> Run:

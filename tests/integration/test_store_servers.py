@@ -141,7 +141,7 @@ class TestTogether:
 
             def take(store: SqlStore, holder: str, lane: int) -> None:
                 # Not one after the other for being in the same lane.
-                store._recorder = store._writer.execution_options(**{LANE: lane})
+                store._lanes = itertools.repeat(lane)
                 for number in range(8):
                     with store.recording() as recorded:
                         got = recorded.take_lease(f"b{number}", holder, AT, 60.0)
