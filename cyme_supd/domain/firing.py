@@ -137,6 +137,19 @@ def is_late(run_fire_at: datetime, deadline_s: int | None, now: datetime) -> boo
     return deadline_s is not None and now > run_fire_at + timedelta(seconds=deadline_s)
 
 
+def never_ordered(run: Run, job: Job | None, now: datetime) -> tuple[RunStatus, str] | None:
+    """What a queued run that is to be ordered becomes instead, and why; *job* may be gone."""
+    if run.wants_cancel:
+        return RunStatus.CANCELLED, "it was cancelled"
+    if job is None:
+        return RunStatus.CANCELLED, "the job was removed"
+    if is_late(run.fire_at, job.deadline_s, now):
+        if run.attempt > 1:
+            return RunStatus.FAILED, "its deadline was over before it could be tried again"
+        return RunStatus.SKIPPED, "its deadline was over, and no runner had claimed it"
+    return None
+
+
 def ended(run: Run, status: RunStatus, now: datetime, reason: str) -> tuple[Run, RunEvent]:
     """A run that nobody has begun and nobody will, and what is to be said of it."""
     changed = replace(run, status=status, finished_at=now, order_at=None, reason=reason)
@@ -163,7 +176,7 @@ class _Making:
             self._hold(at)
         else:
             order_at = self._now + timedelta(seconds=ORDERED_WITHIN_S)
-            self._queue(replace(self._new(at), order_at=order_at), message)
+            self._queue(self._new(at, order_at), message)
 
     def skip(self, at: datetime, reason: str) -> None:
         self.end(at, RunStatus.SKIPPED, reason)
@@ -185,7 +198,7 @@ class _Making:
         self.runs.append(run)
         self.events.append(RunEvent(run.id, self._now, str(RunStatus.QUEUED), message))
 
-    def _new(self, at: datetime) -> Run:
+    def _new(self, at: datetime, order_at: datetime | None = None) -> Run:
         job = self._job
         return Run(
             id=run_id(job.id, at),
@@ -197,6 +210,7 @@ class _Making:
             queued_at=self._now,
             app=job.app,
             branch=self._branch,
+            order_at=order_at,
         )
 
 

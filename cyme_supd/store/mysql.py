@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event, insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 
@@ -132,6 +132,11 @@ class Mysql:
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> ServerChanges:
         return ServerChanges(engine, self.ours, busy_timeout_s, _PATIENCE)
+
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        connection.execute(insert(table), list(rows))
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()

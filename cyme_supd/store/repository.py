@@ -315,7 +315,7 @@ class SqlStore:
         self._engine = open_engine(url, busy_timeout_s)
         self._writer = self._engine.execution_options(**{IS_WRITING: True})
         # Any lane is as good as another; two at once have two, most of the time.
-        self._lanes = itertools.count(os.getpid())
+        self._lanes: Iterator[int] = itertools.count(os.getpid())
         self._default_broker = default_broker
         self._branch = branch
         self._clock = clock or SystemClock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -16,7 +17,6 @@ from cyme_supd.domain.spec import App, Instance
 from cyme_supd.domain.task import Task, TaskState
 from cyme_supd.errors import Conflict, CymeError, Unavailable
 from cyme_supd.store.engine import connected
-from cyme_supd.store.kinds import LANE
 from cyme_supd.store.migrations import migrate
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.servers import CONNECT_TIMEOUT_S, FRESH_S
