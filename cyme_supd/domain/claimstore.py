@@ -16,9 +16,6 @@ class Claims(Protocol):
     def withdrawn(self, nonces: Collection[str]) -> set[str]:
         """Those of these claims that were given up."""
 
-    def database_now(self, now: datetime) -> datetime:
-        """By the clock that all at this database have; *now* where that is the host's."""
-
     def silent_runs(
         self, before: datetime, limit: int, besides: Collection[str | None] = ()
     ) -> list[Run]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cyme_supd.domain.claimstore import Claims, ClaimsEdit
+from cyme_supd.domain.dispatchstore import Dispatched, DispatchedEdit
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 
 DEFAULT_PAGE, MAX_PAGE = 50, 2000
@@ -46,7 +47,7 @@ class RunQuery:
     limit: int = DEFAULT_PAGE
 
 
-class Jobs(Claims, Protocol):
+class Jobs(Claims, Dispatched, Protocol):
     def categories(self) -> list[Category]:
         """In the order of their names."""
 
@@ -79,7 +80,7 @@ class Jobs(Claims, Protocol):
         """In the order in which they came."""
 
 
-class JobsEdit(ClaimsEdit, Protocol):
+class JobsEdit(ClaimsEdit, DispatchedEdit, Protocol):
     def add_category(self, name: str) -> None:
         """One that is there already stays."""
 

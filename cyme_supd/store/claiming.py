@@ -23,7 +23,6 @@ from sqlalchemy.sql.elements import ColumnElement
 from cyme_supd.domain.job import Job, Run, RunOutput, RunStatus
 from cyme_supd.store import jobs
 from cyme_supd.store import models as m
-from cyme_supd.store.engine import kind_of
 from cyme_supd.store.jobs import batches
 
 _RUN, _JOB = m.run.c, m.job.c
@@ -49,9 +48,6 @@ class SqlClaims:
             wanted = select(m.withdrawal.c.nonce).where(m.withdrawal.c.nonce.in_(batch))
             found.update(self._connection.scalars(wanted))
         return found
-
-    def database_now(self, now: datetime) -> datetime:
-        return kind_of(self._connection.engine).now(self._connection, now)
 
     def silent_runs(
         self, before: datetime, limit: int, besides: Collection[str | None] = ()

@@ -11,9 +11,10 @@ from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.store import jobs, runs
 from cyme_supd.store.claiming import SqlClaims, SqlClaimsEdit
+from cyme_supd.store.dispatching import SqlDispatched, SqlDispatchedEdit
 
 
-class SqlJobs(SqlClaims):
+class SqlJobs(SqlClaims, SqlDispatched):
     _connection: Connection
 
     def categories(self) -> list[Category]:
@@ -53,7 +54,7 @@ class SqlJobs(SqlClaims):
         return runs.events(self._connection, run_id)
 
 
-class SqlJobsEdit(SqlClaimsEdit):
+class SqlJobsEdit(SqlClaimsEdit, SqlDispatchedEdit):
     _connection: Connection
 
     def add_category(self, name: str) -> None:

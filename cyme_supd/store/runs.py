@@ -7,12 +7,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select, union_all
+from sqlalchemy import Connection, Row, Select, delete, func, literal, select, union_all
 
 from cyme_supd.domain.job import Run, RunEvent
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.errors import NotFound
 from cyme_supd.store import models as m
+from cyme_supd.store.engine import kind_of
 from cyme_supd.store.jobs import batches
 
 _COLUMNS = m.run.c
@@ -50,7 +51,7 @@ def find(connection: Connection, query: RunQuery) -> list[Run]:
     if len(query.statuses) > 1:
         return _of_several(connection, query)
     page = _ordered(_matching(query, query.statuses)).offset(query.offset).limit(query.limit)
-    return [_run(row) for row in connection.execute(page)]
+    return read(connection, page)
 
 
 def _of_several(connection: Connection, query: RunQuery) -> list[Run]:
@@ -61,8 +62,7 @@ def _of_several(connection: Connection, query: RunQuery) -> list[Run]:
     late = all_of_them.c
     page = select(late.id).order_by(late.fire_at.desc(), late.id.desc())
     ids = page.offset(query.offset).limit(query.limit).subquery()
-    wanted = _ordered(select(m.run).join(ids, ids.c.id == _COLUMNS.id))
-    return [_run(row) for row in connection.execute(wanted)]
+    return read(connection, _ordered(select(m.run).join(ids, ids.c.id == _COLUMNS.id)))
 
 
 def _matching(query: RunQuery, statuses: Collection[str]) -> Select[Any]:
@@ -84,6 +84,10 @@ def _ordered(wanted: Select[Any]) -> Select[Any]:
     return wanted.order_by(_COLUMNS.fire_at.desc(), _COLUMNS.id.desc())
 
 
+def read(connection: Connection, wanted: Select[Any]) -> list[Run]:
+    return [_run(row) for row in connection.execute(wanted)]
+
+
 def get(connection: Connection, id: str) -> Run:
     row = connection.execute(select(m.run).where(_COLUMNS.id == id)).first()
     if row is None:
@@ -102,7 +106,7 @@ def add(connection: Connection, runs: Iterable[Run]) -> None:
     for row in rows:
         row["status"] = str(row["status"])
     if rows:
-        connection.execute(insert(m.run), rows)
+        kind_of(connection.engine).insert(connection, m.run, rows)
 
 
 def save(connection: Connection, runs: Iterable[Run]) -> None:
@@ -118,7 +122,7 @@ def add_events(connection: Connection, events: Iterable[RunEvent]) -> None:
         for each in events
     ]
     if rows:
-        connection.execute(insert(m.run_event), rows)
+        kind_of(connection.engine).insert(connection, m.run_event, rows)
 
 
 def remove(connection: Connection, ids: Collection[str]) -> None:

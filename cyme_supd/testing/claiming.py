@@ -23,9 +23,6 @@ class MemoryClaims:
     def withdrawn(self, nonces: Collection[str]) -> set[str]:
         return set(nonces) & self._state.withdrawals.keys()
 
-    def database_now(self, now: datetime) -> datetime:
-        return now
-
     def silent_runs(
         self, before: datetime, limit: int, besides: Collection[str | None] = ()
     ) -> list[Run]:

@@ -48,6 +48,7 @@ class State:
     run_events: list[RunEvent] = field(default_factory=list)
     run_outputs: dict[str, RunOutput] = field(default_factory=dict)
     withdrawals: dict[str, datetime] = field(default_factory=dict)
+    shared_keys: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(
@@ -77,4 +78,5 @@ class State:
             list(self.run_events),
             dict(self.run_outputs),
             dict(self.withdrawals),
+            dict(self.shared_keys),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,8 +10,6 @@ from datetime import timedelta
 from cyme_supd.domain.job import Run, RunOutput, RunStatus
 from cyme_supd.domain.ports import Store
 from cyme_supd.domain.spec import App
-from cyme_supd.store.kinds import LANES
-from cyme_supd.store.repository import SqlStore
 from tests.contract.store.test_jobs import job, keep, run
 from tests.contract.store.values import AT
 
@@ -143,7 +139,7 @@ def test_two_at_once_see_what_the_other_has_done(store: Store) -> None:
     keep(store, A, runs=tuple(runs))
     barrier = threading.Barrier(2)
 
-    def claim(store: Store, nonce: str) -> list[str]:
+    def claim(nonce: str) -> list[str]:
         taken = []
         # The other way round, too: they are locked in one order, whatever is asked for.
         wanted = [each.id for each in runs][:: 1 if nonce[0] == "a" else -1]
@@ -153,7 +149,7 @@ def test_two_at_once_see_what_the_other_has_done(store: Store) -> None:
         return taken
 
     with ThreadPoolExecutor(2) as pool:
-        taken = list(pool.map(claim, [store, other_lane(store)], ["a" * 32, "b" * 32]))
+        taken = list(pool.map(claim, ["a" * 32, "b" * 32]))
     assert sorted(taken[0] + taken[1]) == ids(runs)
     with store.reading() as view:
         stored = {each.id: view.run(each.id).nonce for each in runs}
@@ -161,15 +157,6 @@ def test_two_at_once_see_what_the_other_has_done(store: Store) -> None:
         **dict.fromkeys(taken[0], "a" * 32),
         **dict.fromkeys(taken[1], "b" * 32),
     }
-
-
-def other_lane(store: Store) -> Store:
-    """The same store as another process has it, which waits for nobody of this one."""
-    if not isinstance(store, SqlStore):
-        return store
-    other = copy.copy(store)
-    other._recorder = store._recorder.execution_options(cyme_lane=(os.getpid() + 1) % LANES)
-    return other
 
 
 def take(store: Store, wanted: list[str], nonce: str) -> list[str]:
