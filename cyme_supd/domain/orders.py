@@ -28,6 +28,8 @@ JOB_TASK = "cyme.job"
 RUNNER_PREFIX = "cyme.runner."
 #: Brokers delete the queue of a runner that has been gone for so long.
 RUNNER_EXPIRES_S = 600
+#: What the key is called that all at one database have.
+RUNNER_KEY = "runner"
 #: What is said to those who have a key, whichever of them hears it first.
 _ANSWERED_PREFIX = f"{RESULTS_PREFIX}jobs."
 
