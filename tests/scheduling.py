@@ -28,6 +28,7 @@ class Scheduling:
     def __init__(self, url: str, store: Store, key: bytes) -> None:
         self.url = url
         self.store = store
+        self.key = key
         self.seal = Seal(key)
         self.queue = f"jobs-{secrets.token_hex(6)}"
         self.reply = answers_queue(key)
@@ -87,7 +88,7 @@ class Scheduling:
 def answering(of: Scheduling, sharer: str = "a") -> Iterator[Answerer]:
     """An answerer that sweeps and listens until the end."""
     answerer = Answerer(
-        of.store, of.seal, of.reply, sharer, of.url, SystemClock(), lambda name: None,
+        of.store, of.key, sharer, of.url, SystemClock(), lambda name: None,
         lambda name: None,
     )  # fmt: skip
     stop = threading.Event()

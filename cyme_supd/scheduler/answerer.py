@@ -15,7 +15,7 @@ from typing import Any
 
 from cyme_supd.clock import Clock
 from cyme_supd.domain.job import Overlap
-from cyme_supd.domain.orders import Alive, Claim, Ended, Output, Started, Withdrawal
+from cyme_supd.domain.orders import Alive, Claim, Ended, Output, Started, Withdrawal, answers_queue
 from cyme_supd.domain.ports import Store
 from cyme_supd.domain.running import LOST_AFTER_S, WITHDRAWN_FOR, Said
 from cyme_supd.errors import CymeError, NotFound
@@ -43,7 +43,7 @@ _SAID = (Claim, Withdrawal, Started, Alive, Output, Ended)
 
 
 class Answerer:
-    """Of one process; ``queue`` is what the orders say to answer to.
+    """Of one process; *key* is what orders are sealed with.
 
     *sharer* is a name that no other answerer has, *default_broker* is where runs
     are that are for no app.
@@ -52,8 +52,7 @@ class Answerer:
     def __init__(
         self,
         store: Store,
-        seal: Seal,
-        queue: str,
+        key: bytes,
         sharer: str,
         default_broker: str,
         clock: Clock,
@@ -61,8 +60,8 @@ class Answerer:
         retire: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._seal = seal
-        self._queue = queue
+        self._seal = Seal(key)
+        self._queue = answers_queue(key)
         self._sharer = sharer
         self._default_broker = default_broker
         self._clock = clock
