@@ -43,7 +43,7 @@ LISTS = {
     "  of a category": "/api/jobs/?per_page=50&category_name=c07",
     "GET /api/runs?per_page=50": "/api/runs/?per_page=50",
     "  failures": "/api/runs/?per_page=50&status=failed,timed_out,lost",
-    "  of a category": "/api/runs/?per_page=50&category_name=c07",
+    "  runs of a category": "/api/runs/?per_page=50&category_name=c07",
     "GET /api/jobs/troubles": "/api/jobs/troubles/",
 }
 
@@ -169,11 +169,8 @@ class _Spent:
         event.listen(store.engine, "after_cursor_execute", self._after)
 
     def _before(self, connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if (
-            self.explains
-            and statement.lstrip().upper().startswith("SELECT")
-            and "FROM" in statement
-        ):
+        is_query = statement.lstrip().upper().startswith("SELECT") and "FROM" in statement
+        if self.explains and is_query:
             word = {"postgresql": "EXPLAIN ANALYZE", "mysql": "ANALYZE"}.get(
                 connection.dialect.name, "EXPLAIN QUERY PLAN"
             )
