@@ -13,10 +13,17 @@ from tests.browser import NARROW, SCHEMES, WIDE, Browser
 from tests.support import eventually
 
 APP, BROKEN = "shop", "broken"
-#: Of jobs that nobody consumes the queue of.
-CATEGORY, NIGHTLY = "example", job_id("example", "nightly")
+#: Of jobs, one of which the workers run.
+CATEGORY = "example"
+NIGHTLY, GREETING = (job_id(CATEGORY, name) for name in ("nightly", "greeting"))
 LIST = [
     {"name": "nightly", "schedule": "30 2 1 1 *", "command": "make backup", "routing_key": "idle"},
+    {
+        "name": "greeting",
+        "schedule": "@yearly",
+        "command": "echo hello; sleep 1; echo bye",
+        "routing_key": "tasks",
+    },
     {"name": "yearly", "schedule": "R/2013-05-29/P1Y", "argv": ["true"], "routing_key": "idle"},
 ]
 ADMIN, VIEWER = "alice", "vera"

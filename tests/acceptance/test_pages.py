@@ -17,6 +17,7 @@ from tests.acceptance.pages import (
     APP,
     BROKEN,
     CATEGORY,
+    GREETING,
     NIGHTLY,
     VIEWER,
     WITHIN_S,
@@ -228,6 +229,24 @@ def test_a_job_is_run_by_hand_and_its_run_is_ended(hers: Browser, host: BranchHo
     hers.sees("cancelled by user alice")
     look(hers, "run-ended", f"{JOBS}runs/{run['id']}/")
     assert host.get(f"/api/runs/{run['id']}/")["data"]["run"]["status"] == "cancelled"
+
+
+def test_what_a_job_prints_and_how_long_it_takes(hers: Browser, host: BranchHost) -> None:
+    hers.open(f"{JOBS}{GREETING}/")
+    hers.sees("No run of it has ended yet")
+    for count in (1, 2):
+        hers.click("Run now")
+        eventually(lambda count=count: hers.text().count("succeeded") == count, WITHIN_S)
+    hers.click("Run now")
+    (run, *_) = host.get(f"/api/runs/?job_id={GREETING}")["data"]["runs"]
+    hers.open(f"{JOBS}runs/{run['id']}/")
+    hers.sees("hello", within_s=WITHIN_S, of="#log")
+    hers.sees("succeeded", within_s=WITHIN_S)
+    look(hers, "run-of-worker", f"{JOBS}runs/{run['id']}/")
+    hers.click("greeting")
+    hers.sees("How long its runs took", of="#charts .plots")
+    assert hers.run("return document.querySelectorAll('#charts canvas').length") == 1
+    look(hers, "job-drawn", f"{JOBS}{GREETING}/")
 
 
 def test_what_was_done_and_who_did_it(hers: Browser) -> None:
