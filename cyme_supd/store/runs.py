@@ -18,6 +18,7 @@ from cyme_supd.store.jobs import batches
 
 _COLUMNS = m.run.c
 _FIELDS = tuple(each.name for each in fields(Run))
+assert tuple(each.name for each in _COLUMNS) == _FIELDS
 #: No database has an earlier one.
 _BEFORE_ALL = datetime(1000, 1, 1, tzinfo=UTC)
 
@@ -136,4 +137,6 @@ def no_run(id: str) -> NotFound:
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(**row._asdict())
+    # By their places: with their names it takes three times as long, of which lists have many.
+    values: Any = row
+    return Run(*values)
