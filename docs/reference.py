@@ -53,8 +53,8 @@ broker's password is in nobody's list of processes.
 """
 
 INJECTOR = """\
-An option may also come from the environment (``--database`` is ``CYME_INJECTOR_DATABASE``);
-there the passwords are in nobody's list of processes. A database that is away is waited for; SIGTERM ends it.
+An option may also come from the environment (``--database`` is ``CYME_INJECTOR_DATABASE``); there
+the passwords are in nobody's list of processes. A database that is away is waited for.
 """
 
 
