@@ -17,6 +17,7 @@ from cyme_supd.domain.job import Job, Run, RunStatus, run_id
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.domain.orders import Order, answers_queue
 from cyme_supd.domain.spec import App, Queue
+from cyme_supd.errors import Unavailable
 from cyme_supd.runner.letters import order_in
 from cyme_supd.scheduler import injector as injecting
 from cyme_supd.scheduler.injector import Injector
@@ -240,6 +241,36 @@ def test_a_schedule_that_cannot_be_read_ends_that_job_alone(
     }
     with store.reading() as view:
         assert view.next_due_at() is None
+
+
+def test_a_database_that_was_away(
+    store: MemoryStore,
+    url: str,
+    queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was due meanwhile is on time, and the injector goes on by itself."""
+    monkeypatch.setattr(injecting, "TROUBLE_S", 0.05)
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=60)
+    every_second = replace(add_later(queue, at), schedule=f"R60/{at:%Y-%m-%dT%H:%M:%S}/PT1S")
+    with store.writing() as tx:
+        tx.add_category("c")
+        tx.add_jobs([every_second])
+    store.failure = Unavailable("the database is away")
+    with injecting_at(store, url):
+        eventually(lambda: "the database is away" in caplog.text)
+        store.failure = None
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 60))
+    assert caplog.text.count("the database is away") == 1
+    assert len(ordered(url, queue)) == 60
+
+
+def test_two_at_once_order_each_run_once(store: MemoryStore, url: str, queue: str) -> None:
+    add(store, queue, 1200)
+    with injecting_at(store, url), injecting_at(store, url):
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 1200))
+    assert len(ordered(url, queue)) == 1200
 
 
 def test_one_that_is_edited_is_taken_at_once(
