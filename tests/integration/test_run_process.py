@@ -161,6 +161,15 @@ def test_the_environment_is_the_jobs_own(start: Start, monkeypatch: pytest.Monke
     assert found["CYME_FIRE_TIME"] == "2026-01-02T03:04:05+00:00"
 
 
+@pytest.fixture
+def in_the_background() -> Iterator[None]:
+    """As a shell starts what is to be there."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGQUIT, before)
+
+
+@pytest.mark.usefixtures("in_the_background")
 def test_what_a_job_inherits(start: Start) -> None:
     with open("/etc/passwd", "rb") as secret:
         os.set_inheritable(secret.fileno(), True)
