@@ -96,7 +96,7 @@ def test_the_timeout_ends_all_of_it(start: Start) -> None:
 
 def test_who_hears_the_timeout_may_tidy_up(start: Start) -> None:
     process, log = start(
-        command="trap 'echo bye; exit 0' TERM; sleep 4321.5 & wait", timeout_s=0.5, grace_s=10.0
+        command="trap 'echo bye; exit 0' TERM; sleep 4321.5 & wait", timeout_s=2.0, grace_s=10.0
     )
     assert (end_of(process).status, log.read_text()) == (RunEnd.TIMED_OUT, "bye\n")
 
