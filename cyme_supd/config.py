@@ -75,6 +75,7 @@ class Config:
     port: int = DEFAULT_PORT
     has_httpd: bool = True
     has_srs: bool = True
+    has_scheduler: bool = True
     numc: int = DEFAULT_NUMC
     fleet: str = DEFAULT_FLEET
     sup_interval: float = DEFAULT_SUP_INTERVAL_S

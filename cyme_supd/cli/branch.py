@@ -128,6 +128,9 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
     "--without-srs", is_flag=True, help="Leave out the SRS interface: messages to the branch."
 )
 @click.option(
+    "--without-scheduler", is_flag=True, help="Leave out what orders jobs, and what hears of runs."
+)
+@click.option(
     "--url-allow", multiple=True, help="Host glob or network that may be requested; repeatable."
 )
 @click.option("--url-deny", multiple=True, help="One that may not, also if it is allowed.")
@@ -243,6 +246,7 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "port": port,
         "has_httpd": not options["without_httpd"],
         "has_srs": not options["without_srs"],
+        "has_scheduler": not options["without_scheduler"],
         "numc": options["numc"],
         "fleet": _fleet(options["fleet"]),
         "sup_interval": options["sup_interval"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cyme_supd.domain.dispatchstore import Dispatched, DispatchedEdit
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 
 DEFAULT_PAGE, MAX_PAGE = 50, 2000
@@ -39,7 +40,7 @@ class RunQuery:
     limit: int = DEFAULT_PAGE
 
 
-class Jobs(Protocol):
+class Jobs(Dispatched, Protocol):
     def categories(self) -> list[Category]:
         """In the order of their names."""
 
@@ -72,7 +73,7 @@ class Jobs(Protocol):
         """In the order in which they came."""
 
 
-class JobsEdit(Protocol):
+class JobsEdit(DispatchedEdit, Protocol):
     def add_category(self, name: str) -> None:
         """One that is there already stays."""
 

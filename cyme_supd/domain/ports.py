@@ -202,7 +202,8 @@ class Store(Protocol):
     def recording(self) -> AbstractContextManager[Transaction]:
         """Store what nobody else decides on: a branch's row, lease and samples, tasks that ended.
 
-        Nothing else. It waits for nobody who writes, where the database can do that.
+        And runs, which are decided on with their rows locked. Nothing else. It waits for
+        nobody who writes, where the database can do that.
         """
 
     def version(self) -> int:

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.store import jobs, runs
+from cyme_supd.store.dispatching import SqlDispatched, SqlDispatchedEdit
 
 
-class SqlJobs:
+class SqlJobs(SqlDispatched):
     _connection: Connection
 
     def categories(self) -> list[Category]:
@@ -52,7 +53,7 @@ class SqlJobs:
         return runs.events(self._connection, run_id)
 
 
-class SqlJobsEdit:
+class SqlJobsEdit(SqlDispatchedEdit):
     _connection: Connection
 
     def add_category(self, name: str) -> None:

@@ -7,12 +7,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select
+from sqlalchemy import Connection, Row, Select, delete, func, literal, select
 
 from cyme_supd.domain.job import Run, RunEvent
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.errors import NotFound
 from cyme_supd.store import models as m
+from cyme_supd.store.engine import kind_of
 from cyme_supd.store.jobs import batches
 
 _COLUMNS = m.run.c
@@ -54,7 +55,11 @@ def find(connection: Connection, query: RunQuery) -> list[Run]:
         wanted = wanted.where(_COLUMNS.status == query.status)
     latest_first = wanted.order_by(_COLUMNS.fire_at.desc(), _COLUMNS.id.desc())
     page = latest_first.offset(query.offset).limit(query.limit)
-    return [_run(row) for row in connection.execute(page)]
+    return read(connection, page)
+
+
+def read(connection: Connection, wanted: Select[Any]) -> list[Run]:
+    return [_run(row) for row in connection.execute(wanted)]
 
 
 def get(connection: Connection, id: str) -> Run:
@@ -75,7 +80,7 @@ def add(connection: Connection, runs: Iterable[Run]) -> None:
     for row in rows:
         row["status"] = str(row["status"])
     if rows:
-        connection.execute(insert(m.run), rows)
+        kind_of(connection.engine).insert(connection, m.run, rows)
 
 
 def save(connection: Connection, runs: Iterable[Run]) -> None:
@@ -91,7 +96,7 @@ def add_events(connection: Connection, events: Iterable[RunEvent]) -> None:
         for each in events
     ]
     if rows:
-        connection.execute(insert(m.run_event), rows)
+        kind_of(connection.engine).insert(connection, m.run_event, rows)
 
 
 def remove(connection: Connection, ids: Collection[str]) -> None:

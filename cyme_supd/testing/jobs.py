@@ -9,10 +9,11 @@ from datetime import datetime
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.errors import Conflict, NotFound
+from cyme_supd.testing.dispatching import MemoryDispatched, MemoryDispatchedEdit
 from cyme_supd.testing.state import State
 
 
-class MemoryJobs:
+class MemoryJobs(MemoryDispatched):
     _state: State
 
     def categories(self) -> list[Category]:
@@ -75,7 +76,7 @@ class MemoryJobs:
         return [each for each in self._state.run_events if each.run_id == run_id]
 
 
-class MemoryJobsEdit:
+class MemoryJobsEdit(MemoryDispatchedEdit):
     _state: State
 
     def add_category(self, name: str) -> None:

@@ -46,6 +46,7 @@ class State:
     jobs: dict[str, Job] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     run_events: list[RunEvent] = field(default_factory=list)
+    shared_keys: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(
@@ -73,4 +74,5 @@ class State:
             dict(self.jobs),
             dict(self.runs),
             list(self.run_events),
+            dict(self.shared_keys),
         )

@@ -114,6 +114,7 @@ def test_defaults(run: Run) -> None:
         "port": 8000,
         "has_httpd": True,
         "has_srs": True,
+        "has_scheduler": True,
         "numc": 2,
         "fleet": "cyme",
         "sup_interval": 5.0,
