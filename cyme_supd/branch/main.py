@@ -153,7 +153,7 @@ class BranchProcess:
             is_acting=lambda: self.reconciler.is_acting,
         )
 
-        self.scheduling = Scheduling(config, self.store, self.clock)
+        self.scheduling = Scheduling(config, self.store, self.clock, self.beats)
 
     def _right(self) -> Right:
         if not self.config.database:

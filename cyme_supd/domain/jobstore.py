@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cyme_supd.domain.claimstore import Claims, ClaimsEdit
 from cyme_supd.domain.dispatchstore import Dispatched, DispatchedEdit
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 
@@ -40,7 +41,7 @@ class RunQuery:
     limit: int = DEFAULT_PAGE
 
 
-class Jobs(Dispatched, Protocol):
+class Jobs(Claims, Dispatched, Protocol):
     def categories(self) -> list[Category]:
         """In the order of their names."""
 
@@ -73,7 +74,7 @@ class Jobs(Dispatched, Protocol):
         """In the order in which they came."""
 
 
-class JobsEdit(DispatchedEdit, Protocol):
+class JobsEdit(ClaimsEdit, DispatchedEdit, Protocol):
     def add_category(self, name: str) -> None:
         """One that is there already stays."""
 

@@ -9,11 +9,12 @@ from datetime import datetime
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.errors import Conflict, NotFound
+from cyme_supd.testing.claiming import MemoryClaims, MemoryClaimsEdit
 from cyme_supd.testing.dispatching import MemoryDispatched, MemoryDispatchedEdit
 from cyme_supd.testing.state import State
 
 
-class MemoryJobs(MemoryDispatched):
+class MemoryJobs(MemoryClaims, MemoryDispatched):
     _state: State
 
     def categories(self) -> list[Category]:
@@ -76,7 +77,7 @@ class MemoryJobs(MemoryDispatched):
         return [each for each in self._state.run_events if each.run_id == run_id]
 
 
-class MemoryJobsEdit(MemoryDispatchedEdit):
+class MemoryJobsEdit(MemoryClaimsEdit, MemoryDispatchedEdit):
     _state: State
 
     def add_category(self, name: str) -> None:
