@@ -7,11 +7,13 @@ from functools import cache
 from mimetypes import guess_type
 
 from flask import Blueprint, Response, g, redirect, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from cyme_supd.clock import Clock
 from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.resources import templates
+from cyme_supd.web import errors
 from cyme_supd.web.admin import (
     apps,
     branches,
@@ -55,7 +57,20 @@ def blueprint(clock: Clock) -> Blueprint:
     noun.add_url_rule("/static/<path:name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
     noun.register_error_handler(CymeError, failed)
+    noun.app_errorhandler(HTTPException)(_of_http)
     return noun
+
+
+def _of_http(error: HTTPException) -> AnyResponse:
+    """What routing refuses; for people, where it would be a page's path."""
+    told = errors.of_http(error)
+    is_page = request.path.startswith("/admin/") and told.status_code < 500
+    if not is_page or not wants_page():
+        return told
+    made = failed(errors.in_words(error))
+    if "Allow" in told.headers:
+        made.headers["Allow"] = told.headers["Allow"]
+    return made
 
 
 def _send_people_here() -> AnyResponse | None:
