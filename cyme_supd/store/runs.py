@@ -33,8 +33,8 @@ def latest(connection: Connection, job_ids: Collection[str], count: int) -> Mapp
         wanted = select(m.run).join_from(since, m.run, is_late)
         # It would begin with all runs that there are.
         wanted = wanted.prefix_with("STRAIGHT_JOIN", dialect="mysql")
-        for row in connection.execute(wanted.order_by(_COLUMNS.fire_at.desc())):
-            found[row.job_id].append(_run(row))
+        for run in read(connection, wanted.order_by(_COLUMNS.fire_at.desc())):
+            found[run.job_id].append(run)
     return found
 
 
@@ -86,7 +86,8 @@ def _ordered(wanted: Select[Any]) -> Select[Any]:
 
 
 def read(connection: Connection, wanted: Select[Any]) -> list[Run]:
-    return [_run(row) for row in connection.execute(wanted)]
+    # All rows at once: one by one they take twice as long.
+    return [_run(row) for row in connection.execute(wanted).all()]
 
 
 def get(connection: Connection, id: str) -> Run:
