@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.access import Role, Token, User
 from cyme_supd.domain.foresight import RunningTask
-from cyme_supd.domain.job import Job
+from cyme_supd.domain.job import Job, Run, RunStatus, run_id
 from cyme_supd.domain.rollout import Rollout, RolloutState, RolloutStatus
 from cyme_supd.service.passwords import hashed
 from cyme_supd.web.app import create_app
@@ -76,6 +76,7 @@ def path_of(rule: str) -> str:
 
 
 JOB = Job("w1", "a", "@daily", START, command="true")
+RUN = Run(run_id(JOB.id, START), JOB.id, JOB.category, JOB.name, START, RunStatus.RUNNING, START)
 JOBS = {(method, "/api/category/<name>/") for method in ("PUT", "POST")}
 
 
@@ -87,6 +88,7 @@ def test_every_change_can_be_rehearsed(house: World, app: Flask, client: FlaskCl
         tx.add_token(Token("b1", "", None, "", Role.VIEWER, None, START))
         tx.add_category("w1")
         tx.add_jobs([JOB])
+        tx.add_runs([RUN])
     for method, rule in sorted(changes(app), key=lambda each: "/restart/" in each[1]):
         plain = rule.replace("!/", "")
         if plain == RESUMING:
@@ -98,6 +100,8 @@ def test_every_change_can_be_rehearsed(house: World, app: Flask, client: FlaskCl
         path = f"{path_of(rule)}?dry_run=1{force}{name}{jobs}"
         if plain.startswith("/api/jobs/"):
             path = path.replace("/b1/", f"/{JOB.id}/")
+        if plain.startswith("/api/runs/"):
+            path = path.replace("/b1/", f"/{RUN.id}/") + "&keep=0" * ("prune" in plain)
         answer = client.open(path, method=method, auth=("w1", "a password"))
         assert answer.status_code == 200, (method, rule, answer.get_data())
         assert answer.get_json().keys() >= SHAPE, (method, rule)
