@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 
 from cyme_supd.errors import CymeError
 
@@ -60,6 +61,11 @@ class Kind(Protocol):
         """Whether the connection may go on failing when what is wrong is over."""
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> Changes: ...
+
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Put in some hundred rows of texts, numbers and times, all with the same columns."""
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         """By the clock of the database, or *now* where it is that of this host."""

@@ -54,11 +54,13 @@ __all__ = [
     "run",
     "run_event",
     "run_output",
+    "shared_key",
     "status",
     "task",
     "tokens",
     "turn",
     "users",
+    "withdrawal",
 ]
 
 MAX_CONCURRENCY = 1000

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, Table, event
 
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.database import parse_database
@@ -130,10 +131,30 @@ class Postgresql:
     def changes(self, engine: Engine, busy_timeout_s: float) -> ServerChanges:
         return ServerChanges(engine, self.ours, busy_timeout_s, _PATIENCE)
 
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """In one parameter: a statement for each row costs the server twice as much, and
+        one with a parameter for each value costs the driver even more.
+        """
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        given = json.dumps(list(rows), default=_plain)
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({names}) SELECT {names}"
+            f" FROM json_populate_recordset(NULL::{table.name}, %s)",
+            (given,),
+        )
+
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT clock_timestamp() AT TIME ZONE 'UTC'").scalar_one()
         assert isinstance(at, datetime)
         return at.replace(tzinfo=UTC)
+
+
+def _plain(value: object) -> str:
+    """A time, which JSON has none of, without an offset, as it is stored."""
+    assert isinstance(value, datetime)
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat()
 
 
 def _check_server(connection: Connection) -> None:

@@ -12,13 +12,14 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, insert
 
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
 from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, reason
@@ -109,6 +110,11 @@ class Sqlite:
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> SqliteChanges:
         return SqliteChanges(engine, busy_timeout_s)
+
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        connection.execute(insert(table), list(rows))
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         return now
