@@ -26,6 +26,8 @@ from cyme_supd.errors import Invalid
 JOB_TASK = "cyme.job"
 #: A queue of its own for each process that runs jobs.
 RUNNER_PREFIX = "cyme.runner."
+#: Brokers delete the queue of a runner that has been gone for so long.
+RUNNER_EXPIRES_S = 600
 #: What the key is called that all at one database have.
 RUNNER_KEY = "runner"
 #: What is said to those who have a key, whichever of them hears it first.

@@ -38,6 +38,7 @@ WIRES = (
     "cyme_supd.cli.local",
     # Its scheduler, without all the rest.
     "cyme_supd.cli.injector",
+    "cyme_supd.cli.results",
     "cyme_supd.cli.standalone",
     # And all the parts of one, each asked by itself.
     "cyme_supd.cli.probing",
