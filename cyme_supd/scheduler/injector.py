@@ -119,7 +119,7 @@ class Injector:
             now = tx.database_now(self._clock.now())
             jobs = tx.take_due(now, MOST_AT_ONCE)
             fired = self._fired(tx, jobs, now)
-            parcels = Parcels(tx, self._broker, now)
+            parcels = Parcels(tx, self._broker, self._orders.is_away, now)
             tx.add_runs([parcels.add(each.job, run) for each in fired for run in each.runs])
             tx.add_run_events([event for each in fired for event in each.events])
             tx.add_run_events(parcels.events)
@@ -162,15 +162,18 @@ class Injector:
     # Runs that are to be ordered
 
     def _sweep(self) -> int:
+        self._orders.wait_for_room(ROOM_WITHIN_S)
         with self._store.recording() as tx:
             now = tx.database_now(self._clock.now())
             until = now + timedelta(seconds=firing.ORDERED_WITHIN_S)
             runs = tx.take_orders(now, MOST_AT_ONCE, until)
             jobs = {job.id: job for job in tx.jobs_with({run.job_id for run in runs})}
-            parcels = Parcels(tx, self._broker, now)
+            parcels = Parcels(tx, self._broker, self._orders.is_away, now)
             changed = [parcels.add(jobs.get(run.job_id), run) for run in runs]
             tx.save_runs([run for run in changed if run.status != RunStatus.QUEUED])
             tx.add_run_events(parcels.events)
+            again_at = firing.order_again_at(0, now)
+            tx.put_off(parcels.put_off, until, again_at, "its broker is away")
         self._orders.put(parcels.made())
         return len(runs)
 

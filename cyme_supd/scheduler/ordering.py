@@ -77,6 +77,11 @@ class Orders:
                 self._lanes[parcel.broker] = self._lane(parcel.broker)
             self._lanes[parcel.broker].put(parcel)
 
+    def is_away(self, broker: str) -> bool:
+        """Whether the last that was tried there failed."""
+        lane = self._lanes.get(broker)
+        return lane is not None and lane.is_failing
+
     def outcomes(self) -> list[Outcome]:
         """Those that are new."""
         return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
@@ -126,7 +131,7 @@ class _Lane:
         self._waiting: deque[Parcel] = deque()
         self._count = 0
         self._asleep_until = float("-inf")
-        self._is_failing = self._is_closing = False
+        self.is_failing = self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
         self._thread.start()
 
@@ -151,7 +156,7 @@ class _Lane:
         self._outgoing.close()
 
     def _has_room(self) -> bool:
-        return self._count < FULL or self._is_failing
+        return self._count < FULL or self.is_failing
 
     def _is_asleep(self) -> bool:
         return self._clock.monotonic() < self._asleep_until
@@ -217,15 +222,15 @@ class _Lane:
         self._can_be_answered = True
 
     def _recovered(self) -> None:
-        if self._is_failing:
+        if self.is_failing:
             log.info("the broker takes orders again")
-        self._is_failing = False
+        self.is_failing = False
 
     def _failed(self, exc: Exception) -> None:
-        if not self._is_failing:
+        if not self.is_failing:
             log.warning("runs wait for their broker: %s", exc)
         with self._changed:
-            self._is_failing = True
+            self.is_failing = True
             # It may come back without anything.
             self._can_be_answered = False
             self._declared.forget()

@@ -190,6 +190,31 @@ def test_a_broker_that_is_away_hinders_no_other(
     assert {each.run for each in ordered(url, queue)} == stored(store).keys()
 
 
+def test_a_broker_that_is_away_for_long(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that have waited for minutes one at a time is tried."""
+    monkeypatch.setattr("cyme_supd.domain.firing.ORDERED_WITHIN_S", 0.3)
+    job = idle_job(store, "q")
+    young = add_run(store, job, 5)
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    times = [at + timedelta(seconds=number) for number in range(5)]
+    runs = [replace(young, id=run_id(job.id, at), fire_at=at, queued_at=at) for at in times]
+    with injecting_at(store, AWAY) as injector:
+        eventually(lambda: injector._orders.is_away(AWAY))
+        with store.writing() as tx:
+            tx.add_runs(runs)
+        waiting = eventually(lambda: put_off(store, 4))
+    assert all(run.order_at - datetime.now(UTC) > timedelta(seconds=20) for run in waiting)
+    assert young.id not in {run.id for run in waiting}
+    assert {run.orders for run in stored(store).values()} == {0}
+
+
+def put_off(store: MemoryStore, count: int) -> list[Any]:
+    found = [run for run in stored(store).values() if run.reason == "its broker is away"]
+    return found if len(found) == count else []
+
+
 def test_what_a_broker_refuses_says_so(store: MemoryStore, valkey_url: str) -> None:
     name, at = unique("refused"), datetime.now(UTC)
     with store.writing() as tx:
