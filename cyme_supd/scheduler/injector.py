@@ -18,7 +18,7 @@ from cyme_supd.domain.firing import Due, Fired, UnderWay
 from cyme_supd.domain.job import Job, Overlap, RunStatus, run_id
 from cyme_supd.domain.ports import Store, Transaction
 from cyme_supd.domain.schedule import Schedule
-from cyme_supd.errors import CymeError, Invalid
+from cyme_supd.errors import CymeError
 from cyme_supd.scheduler.ordering import Orders, Outcome
 from cyme_supd.scheduler.parcels import Parcels
 
@@ -53,6 +53,7 @@ class Injector:
         self._woken = threading.Event()
         #: When the next job is due, by this host's monotonic clock, as of the last look.
         self._due: float | None = None
+        self._is_failing = False
         self._orders = Orders(key, me, clock, self.hint)
 
     def hint(self) -> None:
@@ -60,20 +61,25 @@ class Injector:
         self._woken.set()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Until *stop*; trouble is told of when it begins."""
-        is_failing = False
+        """Until *stop*."""
         while not stop.is_set():
             beat()
             self._woken.clear()
-            try:
-                wait_s = self.look()
-                is_failing = False
-            except CymeError as exc:
-                if not is_failing:
-                    log.warning("jobs that are due wait: %s", exc)
-                is_failing, wait_s = True, TROUBLE_S
-            self._woken.wait(wait_s)
+            self._woken.wait(self._looked())
         self.close()
+
+    def _looked(self) -> float:
+        """As :meth:`look`; trouble is told of when it begins."""
+        try:
+            wait_s = self.look()
+        except Exception as exc:
+            if not self._is_failing:
+                is_foreseen = isinstance(exc, CymeError)
+                log.warning("jobs that are due wait: %s", exc, exc_info=not is_foreseen)
+            self._is_failing = True
+            return TROUBLE_S
+        self._is_failing = False
+        return wait_s
 
     def close(self) -> None:
         self._orders.close()
@@ -149,8 +155,11 @@ class Injector:
         for job in jobs:
             try:
                 due = firing.due_times(job, self._parse(job.schedule, job.timezone), now)
-            except Invalid as exc:
-                log.error("job %s/%s runs no more: %s", job.category, job.name, exc)
+            except Exception as exc:
+                # It would keep all others from being run, here and wherever it is due.
+                is_foreseen = isinstance(exc, CymeError)
+                words = (job.category, job.name, exc)
+                log.error("job %s/%s runs no more: %s", *words, exc_info=not is_foreseen)
                 stopped.append(firing.stop(job, now, self._me, str(exc)))
                 continue
             planned.append((job, due))

@@ -266,6 +266,23 @@ def test_a_schedule_that_cannot_be_read_ends_that_job_alone(
         assert view.next_due_at() is None
 
 
+def test_a_fault_of_one_job_is_not_that_of_others(store: MemoryStore) -> None:
+    bad, good = add(store, "q", 2)
+    with store.writing() as tx:
+        tx.save_jobs([replace(bad, timezone="bad")])
+
+    def parse(text: str, timezone: str | None) -> Any:
+        if timezone == "bad":
+            raise ZeroDivisionError("no such thing")
+        return parse_schedule(text, timezone)
+
+    made = Injector(store, parse, KEY, SystemClock(), "b1", AWAY)
+    made.look()
+    made.close()
+    found = {run.name: (str(run.status), run.reason) for run in stored(store).values()}
+    assert found == {bad.name: ("failed", "no such thing"), good.name: ("queued", None)}
+
+
 def test_a_database_that_was_away(
     store: MemoryStore,
     url: str,
