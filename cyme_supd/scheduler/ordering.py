@@ -19,6 +19,7 @@ from cyme_supd.domain.spec import Queue
 from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.runner.letters import order_message
 from cyme_supd.seal import Seal
+from cyme_supd.workers.confirms import Refused
 from cyme_supd.workers.declared import Declared
 from cyme_supd.workers.outgoing import Message, Outgoing
 from cyme_supd.workers.reports import results_queue
@@ -189,20 +190,25 @@ class _Lane:
         if not self._can_be_answered:
             self._declare_answers()
         sent = [parcel for parcel in parcels if self._is_declared(parcel)]
-        missing = self._put(sent)
-        if missing:
+        if missing := self._put(sent):
             # They have expired, or somebody has deleted them.
             self._declared.forget()
-            again = [each for each in sent if each.queue.name in missing]
-            again = [parcel for parcel in again if self._is_declared(parcel)]
-            missing = self._put(again)
-        for parcel in sent:
-            if parcel.queue.name not in missing:
-                self._told(Outcome(parcel.runs))
+            again = [parcel for parcel in sent if parcel.queue.name in missing]
+            self._put([parcel for parcel in again if self._is_declared(parcel)])
 
     def _put(self, parcels: Sequence[Parcel]) -> set[str]:
+        """Tell what became of them, but for those whose queues are missing: which these are."""
         letters = [(each.queue.name, self._message(run)) for each in parcels for run in each.runs]
-        return self._outgoing.put_each(letters) if letters else set()
+        missing, refused, reason = set[str](), set[str](), ""
+        try:
+            missing = self._outgoing.put_each(letters) if letters else missing
+        except Refused as exc:
+            missing, refused, reason = exc.missing, exc.queues, str(exc)
+            log.warning("runs are not ordered: %s", exc)
+        for parcel in parcels:
+            if parcel.queue.name not in missing:
+                self._told(Outcome(parcel.runs, reason if parcel.queue.name in refused else None))
+        return missing
 
     def _is_declared(self, parcel: Parcel) -> bool:
         try:

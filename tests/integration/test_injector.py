@@ -229,6 +229,23 @@ def test_what_a_broker_refuses_says_so(store: MemoryStore, valkey_url: str) -> N
         assert run.order_at > datetime.now(UTC) + timedelta(seconds=30)
 
 
+def test_a_queue_that_is_full_hinders_no_other(store: MemoryStore, rabbitmq_url: str) -> None:
+    full, other = unique("full"), unique("other")
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.default_channel
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare(full, durable=True, auto_delete=False, arguments=limits)
+        channel.basic_publish(channel.prepare_message(b"{}"), routing_key=full)
+        add(store, full, 3)
+        add_run(store, idle_job(store, other))
+        with injecting_at(store, rabbitmq_url) as injector:
+            eventually(lambda: all_are(store, lambda run: bool(run.reason or run.orders), 4))
+            assert not injector._orders.is_away(rabbitmq_url)
+        channel.queue_delete(full)
+        channel.queue_delete(other)
+    assert sorted(run.orders for run in stored(store).values()) == [0, 0, 0, 1]
+
+
 def test_what_is_not_ordered_any_more(store: MemoryStore) -> None:
     gone = Job("c", "gone", "@daily", datetime.now(UTC), command="true")
     removed = add_run(store, gone)
