@@ -37,6 +37,9 @@ class Confirms:
         self._open: dict[int, str] = {}
         self._refused: set[str] = set()
         self._returned: set[str] = set()
+        # Or each message would cost one more look at the socket, for what the broker says
+        # when it is full; it confirms nothing then, and that is waited for anyhow.
+        channel.connection.client_properties.get("capabilities", {})["connection.blocked"] = False
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
