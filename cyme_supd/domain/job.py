@@ -159,6 +159,7 @@ def job_id(category: str, name: str) -> str:
     return str(uuid.uuid5(_JOBS, f"{category}/{name}"))
 
 
+@lru_cache(8192)
 def run_id(job: str, fire_at: datetime) -> str:
     """The id of the one run that a fire time has."""
     return str(uuid.uuid5(uuid.UUID(job), fire_at.isoformat()))
