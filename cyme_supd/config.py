@@ -40,6 +40,9 @@ DEFAULT_ALERT_DEPTH = 10_000
 DEFAULT_ALERT_AGE_S = 3600.0
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
+#: Of each job the latest so many, and for so long.
+DEFAULT_RUNS_KEEP = 100
+DEFAULT_RUNS_EXPIRE_S = 90 * 86400.0
 #: Of who asks a supervisord of ours.
 USERNAME = "cyme"
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -63,7 +66,9 @@ class Config:
     attached to, ``conf_dir`` the folder whose files that includes, and
     ``has_extension`` whether Cyme's was found in it. ``alert_webhook`` is a URL,
     which may be a secret, or empty; ``alert_depth`` the messages in a queue that
-    are not an alert yet, ``alert_age`` the seconds that one may wait there.
+    are not an alert yet, ``alert_age`` the seconds that one may wait there. Of each job the
+    latest ``runs_keep`` runs are kept, for ``runs_expire_s``; ``run_log_url`` is a
+    template: where the log lines of a run are collected.
     """
 
     root: str
@@ -101,6 +106,9 @@ class Config:
     alert_webhook: str = ""
     alert_depth: int = DEFAULT_ALERT_DEPTH
     alert_age: float = DEFAULT_ALERT_AGE_S
+    runs_keep: int = DEFAULT_RUNS_KEEP
+    runs_expire_s: float = DEFAULT_RUNS_EXPIRE_S
+    run_log_url: str = ""
 
     @property
     def is_attached(self) -> bool:

@@ -26,6 +26,7 @@ from cyme_supd.branch.logs import keep_audit, set_up_logging
 from cyme_supd.branch.meter import Meter
 from cyme_supd.branch.neighbours import Neighbours
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
+from cyme_supd.branch.retention import Retention
 from cyme_supd.branch.sampler import Sampler
 from cyme_supd.branch.scheduling import Scheduling
 from cyme_supd.branch.workqueue import WorkQueue
@@ -178,6 +179,8 @@ class BranchProcess:
         self._thread("backlogs", partial(self.backlogs.run, self.stop))
         self._thread("depths", partial(self.depths.run, self.stop))
         self._thread("samples", partial(self.sampler.run, self.stop))
+        retention = Retention(self.config, self.store, self.clock)
+        self._thread("retention", partial(retention.run, self.stop))
         self.neighbours.start(self._thread, self.stop)
         self.scheduling.start(self._thread, self.stop)
         self.metrics.start()

@@ -33,10 +33,16 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs are wanted, the latest fire time first."""
+    """Which runs are wanted, the latest fire time first.
+
+    Of one of ``statuses``, where there are any; ``until`` is not among the fire times.
+    """
 
     job_id: str | None = None
-    status: str | None = None
+    statuses: tuple[str, ...] = ()
+    category: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     offset: int = 0
     limit: int = DEFAULT_PAGE
 

@@ -23,6 +23,7 @@ from cyme_supd.domain.merging import Merged
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.orphans import Inventory, Stray
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.runstore import RunHistory, RunHistoryEdit
 from cyme_supd.domain.samples import Sampled, SampledEdit
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Status
@@ -32,7 +33,7 @@ from cyme_supd.domain.transitions import Transitions, TransitionsEdit
 from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Whole, Sampled, Transitions, Jobs, Protocol):
+class View(Accounts, Whole, Sampled, Transitions, Jobs, RunHistory, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -112,7 +113,9 @@ class View(Accounts, Whole, Sampled, Transitions, Jobs, Protocol):
         """The stamp for a change that is executed on several branches, here first."""
 
 
-class Transaction(View, AccountsEdit, SampledEdit, TransitionsEdit, JobsEdit, Protocol):
+class Transaction(
+    View, AccountsEdit, SampledEdit, TransitionsEdit, JobsEdit, RunHistoryEdit, Protocol
+):
     """A look that also writes; all of it or none is stored.
 
     Every app and queue that it adds, edits or removes gets a newer version.

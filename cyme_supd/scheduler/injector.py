@@ -51,6 +51,8 @@ class Injector:
         self._me = me
         self._broker = broker
         self._woken = threading.Event()
+        #: When the next job is due, by this host's monotonic clock, as of the last look.
+        self._due: float | None = None
         self._orders = Orders(key, me, clock, self.hint)
 
     def hint(self) -> None:
@@ -78,20 +80,36 @@ class Injector:
 
     def look(self) -> float:
         """Do what is to be done now; in how many seconds there is something again."""
+        # First what is late by each millisecond, and without asking whether it is time.
+        is_time = self._due is not None and self._clock.monotonic() >= self._due
+        self._due = None
+        count = self._fire() if is_time else 0
         self._mark(self._orders.outcomes())
+        if count:
+            return 0.0
         with self._store.reading() as view:
             now = view.database_now(self._clock.now())
             asked_at = self._clock.monotonic()
             due_at, order_at = view.next_due_at(), view.next_order_at()
+        if due_at is not None and due_at <= now:
+            count += self._fire()
+        elif due_at is not None:
+            self._due = asked_at + (due_at - now).total_seconds()
+        if order_at is not None and order_at <= now:
+            count += self._sweep()
+        return 0.0 if count else self._wait_s(now, asked_at, due_at, order_at)
+
+    def _wait_s(
+        self, now: datetime, asked_at: float, due_at: datetime | None, order_at: datetime | None
+    ) -> float:
+        """How long there is nothing to do; *now* is the database's time of *asked_at*."""
         next_at = min((at for at in (due_at, order_at) if at is not None), default=None)
         if next_at is None:
             return LOOK_EVERY_S
-        left_s = (next_at - now).total_seconds()
-        if left_s > 0:
-            return min(LOOK_EVERY_S, max(0.0, asked_at + left_s - self._clock.monotonic()))
-        count = self._fire() if due_at is not None and due_at <= now else 0
-        count += self._sweep() if order_at is not None and order_at <= now else 0
-        return 0.0 if count else BUSY_S
+        if next_at <= now:
+            return BUSY_S
+        left_s = asked_at + (next_at - now).total_seconds() - self._clock.monotonic()
+        return min(LOOK_EVERY_S, max(0.0, left_s))
 
     # Jobs that are due
 

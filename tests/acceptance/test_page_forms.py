@@ -18,7 +18,7 @@ from tests.acceptance.pages import (
     WITHIN_S,
     consumes,
     look,
-    sign_in,
+    say_who,
     without_faults,
 )
 from tests.browser import Browser, browser
@@ -73,6 +73,10 @@ def test_an_app(page: Browser, host: BranchHost) -> None:
     page.send("add-app", "Add", name=APP, stop_timeout_s="soon")
     page.sees("a whole number is needed")
     page.fill("stop_timeout_s", "20", "#add-app")
+    # No part of a password is shown, not even of one that should have been encoded.
+    page.fill("broker", "amqp://boris:s3:cr/t@1@mq.example/v", "#add-app")
+    assert '"amqp://boris:********@mq.example/v"' in page.text("#add-app [data-curl]")
+    page.fill("broker", "", "#add-app")
     assert f"curl -X PUT '{page.origin}/{APP}/'" in page.text("#add-app [data-curl]")
     page.click("Add", within="#add-app")
     page.arrives(APP_PAGE)
@@ -286,11 +290,11 @@ def test_users_and_tokens(page: Browser, host: BranchHost) -> None:
     page.expected = "a status of 401 "
     page.open("/admin/users/")
     page.send("add-user", "Add", name=ADMIN, password=PASSWORD, role="admin")
-    said(page, "stored")
+    # It looks again, as somebody whom nobody knows, and is sent away.
+    say_who(page, ADMIN)
+    page.arrives("/admin/users/")
     host.client.auth = (ADMIN, PASSWORD)
     assert host.get("/api/users/") == [ADMIN]
-    sign_in(page, ADMIN)
-    page.open("/admin/users/")
     page.send("add-user", "Add", name="vera", password=PASSWORD, role="viewer")
     page.sees("viewer", "vera")
     page.send("edit-user", "Change", name="vera", role="operator")

@@ -102,9 +102,9 @@ def account(row: Row, expected: set[Fire], runs: dict[Fire, Run], lines: Counter
 
 def is_settled(crew: Crew, count: int) -> bool:
     with crew.store.reading() as view:
-        under_way = [view.runs(RunQuery(status=status, limit=1)) for status in UNDER_WAY]
+        under_way = view.runs(RunQuery(statuses=tuple(map(str, UNDER_WAY)), limit=1))
         last = view.runs(RunQuery(offset=count - 1, limit=1))
-    return bool(last) and not any(under_way)
+    return bool(last) and not under_way
 
 
 def all_runs(crew: Crew) -> list[Run]:
