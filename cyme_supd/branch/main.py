@@ -154,7 +154,7 @@ class BranchProcess:
             is_acting=lambda: self.reconciler.is_acting,
         )
 
-        self.scheduling = Scheduling(config, self.store, self.clock, self.beats)
+        self.scheduling = Scheduling(config, self.store, self.clock, self.beats, self.metrics)
 
     def _right(self) -> Right:
         if not self.config.database:

@@ -149,6 +149,7 @@ class RunEvent:
 # reads the id of a job finds all its runs.
 
 
+@lru_cache(4096)
 def category_id(name: str) -> str:
     return str(uuid.uuid5(_JOBS, name))
 
