@@ -18,6 +18,7 @@ from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.domain.transitions import Transition
 from cyme_supd.testing.catalogue import Versions
+from cyme_supd.testing.ledgerstate import LedgerState
 
 
 @dataclass
@@ -46,6 +47,7 @@ class State:
     jobs: dict[str, Job] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     run_events: list[RunEvent] = field(default_factory=list)
+    ledger: LedgerState = field(default_factory=LedgerState)
 
     def copy(self) -> State:
         return State(
@@ -73,4 +75,5 @@ class State:
             dict(self.jobs),
             dict(self.runs),
             list(self.run_events),
+            self.ledger.copy(),
         )
