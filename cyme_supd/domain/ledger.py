@@ -115,6 +115,8 @@ def _kept(value: Any) -> str | int | float | bool:
 
 def bounded(text: str, most: int = MOST_TEXT) -> str:
     """*text* as every database takes it, and no longer than *most*."""
+    if text.isascii() and len(text) <= most and "\0" not in text:
+        return text
     clean = text.replace("\0", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= most else clean[: most - len(_CUT)] + _CUT
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from cyme_supd.domain.ledger import Order, Record, Span, merge
 from cyme_supd.domain.ledgerstore import Cursor, Tracked, columns
 from cyme_supd.store import models as m
+from cyme_supd.store.engine import kind_of
 from cyme_supd.store.jobs import batches
 
 _ROWS = m.ledger.c
@@ -32,7 +33,7 @@ def observe(
         known = _known(connection, source, ids)
         new = [_row(source, seen[id], messages.get(id)) for id in ids if id not in known]
         if new:
-            connection.execute(insert(m.ledger), new)
+            kind_of(connection.engine).insert(connection, m.ledger, new)
         changed = [
             made
             for id, row in known.items()

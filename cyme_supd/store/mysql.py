@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 
 from cyme_supd.domain.database import parse_database
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import TRY_AGAIN, reason
+from cyme_supd.store.kinds import TRY_AGAIN, Row, insert_one_by_one, reason
 from cyme_supd.store.servers import (
     CONNECT_TIMEOUT_S,
     IS_MIGRATING,
@@ -88,6 +88,9 @@ class Mysql:
 
     def create(self, engine: Engine) -> None:
         """A server's database is made by those who look after it."""
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        insert_one_by_one(connection, table, rows)
 
     def begin(self, connection: Connection, is_writing: bool) -> None:
         if is_writing:

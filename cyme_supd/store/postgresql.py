@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, Table, event
 
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.database import parse_database
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import TRY_AGAIN, reason
+from cyme_supd.store.kinds import TRY_AGAIN, Row, reason
 from cyme_supd.store.servers import (
     CONNECT_TIMEOUT_S,
     IS_MIGRATING,
@@ -95,6 +95,18 @@ class Postgresql:
 
     def create(self, engine: Engine) -> None:
         """A server's database is made by those who look after it."""
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        """By COPY, which costs a third of as many statements."""
+        names = list(rows[0])
+        copy = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
+        driver: Any = connection.connection.driver_connection
+        try:
+            with driver.cursor() as cursor, cursor.copy(copy) as copying:
+                for row in rows:
+                    copying.write_row([row[name] for name in names])
+        except Exception as exc:
+            raise self.ours(exc) or exc from exc
 
     def begin(self, connection: Connection, is_writing: bool) -> None:
         if is_writing:

@@ -12,16 +12,16 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, Table, create_engine
 
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, reason
+from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, Row, insert_one_by_one, reason
 
 SCHEME = "sqlite:///"
 
@@ -82,6 +82,9 @@ class Sqlite:
             return
         except OSError as exc:
             raise Unavailable(f"the database {path} cannot be made: {exc.strerror}") from exc
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        insert_one_by_one(connection, table, rows)
 
     def begin(self, connection: Connection, is_writing: bool) -> None:
         if is_writing:
