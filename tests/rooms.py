@@ -53,6 +53,8 @@ ROOMS = {
     "runner.keeper": Room(),
     "seal": Room("errors domain", "cryptography"),
     "workers.bundled": Room(f"{CORE} runner seal workers", "celery kombu"),
+    # It reads brokers in their own words: what is published there may be anything.
+    "monitor": Room(f"{CORE} brokers", "kombu redis"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
     "service": Room(f"{CORE} schedules", "argon2"),

@@ -63,7 +63,9 @@ class Record:
     def state(self) -> str:
         """The last end that was heard of; of one that has not ended, the last it did."""
         ends = {name: span for name, span in self.states.items() if name in FINAL}
-        heard = ends or self.states
+        begun = {name: span for name, span in self.states.items() if name != "SENT"}
+        # Who sends is heard late where the queue was long, and again for each retry.
+        heard = ends or begun or self.states
         if not heard:
             return "PENDING"
         return max(heard, key=lambda name: (heard[name].last, RANKS[name]))

@@ -129,7 +129,8 @@ class Source:
 
     Moments are epoch seconds: when a monitor was last there, when the last message
     and the last event came. ``server`` tells one run of the broker from the next;
-    ``refused`` counts messages by the reason, ``workers`` has when each was last heard.
+    ``refused`` counts messages by the reason; of ``workers`` it has by name when each
+    began, as far as that was noticed, when it was last heard, and its pid.
     """
 
     key: str
@@ -139,7 +140,7 @@ class Source:
     event_at: float = 0.0
     server: str = ""
     refused: Mapping[str, int] = field(default_factory=dict)
-    workers: Mapping[str, float] = field(default_factory=dict)
+    workers: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class Ledger(Protocol):

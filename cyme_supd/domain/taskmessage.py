@@ -52,8 +52,12 @@ class Redaction:
     patterns: tuple[re.Pattern[str], ...] = ()
     tasks: tuple[str, ...] = ()
 
+    def hides(self, task: str) -> bool:
+        """Whether nothing of the arguments of *task* is kept."""
+        return any(fnmatchcase(task, each) for each in self.tasks)
+
     def of(self, task: str, text: str) -> str:
-        if any(fnmatchcase(task, each) for each in self.tasks):
+        if self.hides(task):
             return MASK
         if "://" in text:
             text = str(masked(text))

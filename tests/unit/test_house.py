@@ -64,6 +64,7 @@ BROUGHT_BY = {
     "argon2": "argon2-cffi",
     "dateutil": "python-dateutil",
     "markupsafe": "jinja2",
+    "redis": "celery",
     "typing_extensions": "pydantic",
     "werkzeug": "flask",
 }

@@ -249,7 +249,9 @@ def test_old_ones_go_and_too_many(store: Store) -> None:
 
 
 def test_what_is_known_of_a_source(store: Store) -> None:
-    source = Source(SOURCE, "platform.fifo", 1.5, 2.5, 3.5, "run 1", {"body": 1}, {"w@h": 4.5})
+    source = Source(
+        SOURCE, "platform.fifo", 1.5, 2.5, 3.5, "run 1", {"body": 1}, {"w@h": [1.5, 4.5, 9]}
+    )
     keep(store, sent("t1"), source=OTHER)
     with store.recording() as tx:
         tx.save_source(source)
