@@ -48,7 +48,7 @@ class AmqpTaker:
         self.is_whole = is_there and has_run_on
         self._letters: list[Letter] = []
         self._size = 0
-        self._last = 0
+        self._last = self._taken = 0
         self._pinged_at = time.monotonic()
         self._queue = place.queue
         # For all consumers of the channel at once, so that all can be acknowledged at once.
@@ -58,20 +58,23 @@ class AmqpTaker:
 
     def take(self, wait_s: float) -> list[Letter]:
         """All that is there, up to a bound; where that is nothing, what comes within a while."""
-        self._letters, self._size = [], 0
+        # Some may have come already, with an answer that was waited for.
         self._ping()
         with contextlib.suppress(TimeoutError):
-            self._connection.drain_events(timeout=wait_s)
+            if not self._letters:
+                self._connection.drain_events(timeout=wait_s)
             until = time.monotonic() + GATHER_S
             while not self._is_full() and time.monotonic() < until:
                 self._connection.drain_events(timeout=NEXT_S)
-        return self._letters
+        taken, self._letters, self._size = self._letters, [], 0
+        self._taken = self._last
+        return taken
 
     def done(self) -> None:
         """Acknowledge all that was taken."""
-        if self._last:
-            self._channel.basic_ack(self._last, multiple=True)
-            self._last = 0
+        if self._taken:
+            self._channel.basic_ack(self._taken, multiple=True)
+            self._taken = 0
 
     def _is_full(self) -> bool:
         return len(self._letters) >= MOST or self._size >= MOST_BYTES
