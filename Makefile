@@ -18,7 +18,7 @@ IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 DESCRIBED_BY := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test faults faults-table soak fuzz check format bench readme reference wheel clean
+.PHONY: help run tour test faults faults-table soak fuzz check audit format bench readme reference wheel clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -51,6 +51,10 @@ check: $(VENV)/.installed-dev ## formatter, linter, types, import directions, Op
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_house.py tests/unit/test_openapi.py
 
+# In an environment of its own: what is looked at is not what looks.
+audit: $(VENV)/.installed-dev $(VENV)/audit/bin/pip-audit ## known faults of dependencies, installed or let in: asks PyPI, and says of what it cannot
+	@$(BIN)/python -m tests.advisories $(VENV)/audit/bin/pip-audit
+
 format: $(VENV)/.installed-dev ## put right what the formatter and the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -81,6 +85,10 @@ $(BIN)/python:
 		echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; \
 		exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/audit/bin/pip-audit: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit >= 2.7'
 
 # Editable: an edit counts at the next start, without another install.
 $(VENV)/.installed: $(DESCRIBED_BY) | $(BIN)/python

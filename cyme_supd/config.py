@@ -40,6 +40,11 @@ DEFAULT_ALERT_DEPTH = 10_000
 DEFAULT_ALERT_AGE_S = 3600.0
 #: How long it is known how a task ended.
 DEFAULT_RESULTS_EXPIRE_S = 86400.0
+#: Of each job the latest so many, and for so long.
+DEFAULT_RUNS_KEEP = 100
+DEFAULT_RUNS_EXPIRE_S = 90 * 86400.0
+#: How long a task that nobody received may be on its way.
+DEFAULT_LOST_AFTER_S = 3600.0
 #: Of who asks a supervisord of ours.
 USERNAME = "cyme"
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -63,7 +68,10 @@ class Config:
     attached to, ``conf_dir`` the folder whose files that includes, and
     ``has_extension`` whether Cyme's was found in it. ``alert_webhook`` is a URL,
     which may be a secret, or empty; ``alert_depth`` the messages in a queue that
-    are not an alert yet, ``alert_age`` the seconds that one may wait there.
+    are not an alert yet, ``alert_age`` the seconds that one may wait there. Of each job the
+    latest ``runs_keep`` runs are kept, for ``runs_expire_s``; ``run_log_url`` is a
+    template: where the log lines of a run are collected. The record of tasks leaves out
+    what ``redact`` matches, and the arguments of ``redact_tasks``.
     """
 
     root: str
@@ -75,6 +83,7 @@ class Config:
     port: int = DEFAULT_PORT
     has_httpd: bool = True
     has_srs: bool = True
+    has_scheduler: bool = True
     numc: int = DEFAULT_NUMC
     fleet: str = DEFAULT_FLEET
     sup_interval: float = DEFAULT_SUP_INTERVAL_S
@@ -100,6 +109,14 @@ class Config:
     alert_webhook: str = ""
     alert_depth: int = DEFAULT_ALERT_DEPTH
     alert_age: float = DEFAULT_ALERT_AGE_S
+    runs_keep: int = DEFAULT_RUNS_KEEP
+    runs_expire_s: float = DEFAULT_RUNS_EXPIRE_S
+    run_log_url: str = ""
+    has_monitor: bool = True
+    redact: tuple[str, ...] = ()
+    redact_tasks: tuple[str, ...] = ()
+    keep_tasks: tuple[str, ...] = ()
+    lost_after: float = DEFAULT_LOST_AFTER_S
 
     @property
     def is_attached(self) -> bool:
@@ -240,10 +257,22 @@ class Paths:
         return self.root / "alerts.json"
 
 
+_LISTS = (
+    "server_names",
+    "cors_origins",
+    "trusted_proxies",
+    "url_allow",
+    "url_deny",
+    "redact",
+    "redact_tasks",
+    "keep_tasks",
+)
+
+
 def load(root: str | Path) -> Config:
     """The settings that :meth:`Config.save` left in *root*."""
     fields: dict[str, Any] = json.loads(Paths(Path(root)).config.read_text())
-    for name in ("server_names", "cors_origins", "trusted_proxies", "url_allow", "url_deny"):
+    for name in _LISTS:
         fields[name] = tuple(fields.get(name, ()))
     return Config(**fields)
 

@@ -74,12 +74,15 @@ def read_key(path: str | Path) -> bytes:
     return key
 
 
+def write_key(path: str | Path, key: bytes) -> None:
+    """Have *key* in *path*, whatever was there; nobody reads half of it."""
+    temporary = _written(path, key)
+    os.replace(temporary, path)
+
+
 def make_key(path: str | Path) -> bytes:
     """The key in *path*, which is made where it is not there; several may at once."""
-    temporary = f"{path}.{os.urandom(8).hex()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(os.urandom(KEY_BYTES).hex() + "\n")
+    temporary = _written(path, os.urandom(KEY_BYTES))
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -87,3 +90,12 @@ def make_key(path: str | Path) -> bytes:
     finally:
         os.unlink(temporary)
     return read_key(path)
+
+
+def _written(path: str | Path, key: bytes) -> str:
+    """The name of a file beside *path* that has it."""
+    temporary = f"{path}.{os.urandom(8).hex()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(key.hex() + "\n")
+    return temporary

@@ -18,6 +18,9 @@ import click
 
 from cyme_supd.cli.branch import command
 from cyme_supd.cli.cyme import COMMANDS, cyme
+from cyme_supd.cli.injector import command as injector
+from cyme_supd.cli.monitor import command as monitor
+from cyme_supd.cli.results import command as results
 from cyme_supd.cli.runner import command as runner
 from cyme_supd.errors import CymeError
 from cyme_supd.service import Service
@@ -49,6 +52,21 @@ to listen is ``CYME_ADDRESS``) or from the file of ``--config``: an INI file who
 RUNNER = """\
 An option may also come from the environment (``--key-file`` is ``CYME_RUNNER_KEY_FILE``); there the
 broker's password is in nobody's list of processes.
+"""
+
+INJECTOR = """\
+An option may also come from the environment (``--database`` is ``CYME_INJECTOR_DATABASE``);
+there the passwords are in nobody's list of processes. A database that is away is waited for;
+SIGTERM ends it.
+"""
+
+RESULTS = """\
+As for ``cyme-injector``; its variables begin with ``CYME_RESULTS_``.
+"""
+
+
+MONITOR = """\
+As for ``cyme-injector``; its variables begin with ``CYME_MONITOR_``.
 """
 
 
@@ -86,6 +104,18 @@ def reference() -> str:
         *_prose(inspect.cleandoc(runner.help or "")),
         RUNNER,
         *_table(("option", "default", "what it is"), _options(runner)),
+        *_heading("The command cyme-injector", "-"),
+        *_prose(inspect.cleandoc(injector.help or "")),
+        INJECTOR,
+        *_table(("option", "default", "what it is"), _options(injector)),
+        *_heading("The command cyme-results", "-"),
+        *_prose(inspect.cleandoc(results.help or "")),
+        RESULTS,
+        *_table(("option", "default", "what it is"), _options(results)),
+        *_heading("The command cyme-monitor", "-"),
+        *_prose(inspect.cleandoc(monitor.help or "")),
+        MONITOR,
+        *_table(("option", "default", "what it is"), _options(monitor)),
         *_heading("The command cyme", "-"),
         *_prose(inspect.cleandoc(cyme.help or "").replace("`", "``")),
         CYME,

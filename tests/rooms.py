@@ -39,6 +39,8 @@ ROOMS = {
     "store": Room(CORE, "sqlalchemy alembic"),
     # What schedules mean is arithmetic, too, by libraries that the domain has no room for.
     "schedules": Room("errors domain", "cronsim aniso8601 dateutil"),
+    # Fire times become runs, and runs are told of: with brokers and runners, by ports to the store.
+    "scheduler": Room(f"{CORE} brokers runner seal workers", "kombu"),
     # What deals with launched processes shares the launcher's words.
     "supervisord": Room(f"{CORE} launch", "supervisor jinja2"),
     # It runs inside supervisorctl, and asks a branch as others do.

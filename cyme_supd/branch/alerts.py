@@ -20,6 +20,7 @@ from cyme_supd.domain.alerts import Alert, Found, Key
 from cyme_supd.domain.mailbox import Presence
 from cyme_supd.domain.ports import Store
 from cyme_supd.errors import CymeError, Unavailable
+from cyme_supd.service.troubles import troubles
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class Looking:
         try:
             with self.store.reading() as view:
                 statuses, apps = list(view.statuses(here).values()), view.app_names()
+                jobs = troubles(view, now)
         except CymeError:
             return None
         is_settled = self.clock.monotonic() - self.began_at >= SETTLED_AFTER_S
@@ -162,6 +164,7 @@ class Looking:
                 alerts.of_branches(self.presence.peers(), here, now, is_settled),
                 *self._of_queues(now),
                 alerts.of_orphans(apps, self.meter.orphans, now),
+                alerts.of_jobs(jobs),
             ]
         )
 

@@ -20,8 +20,9 @@ from cyme_supd.config import Config, Paths, load, write_private
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
 from cyme_supd.domain.naming import check_name
+from cyme_supd.domain.orders import RUNNER_KEY
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
-from cyme_supd.seal import make_key
+from cyme_supd.seal import make_key, write_key
 from cyme_supd.store.access import is_anybody
 from cyme_supd.store.engine import database_url, open_engine, sqlite_url
 from cyme_supd.store.migrations import MIGRATION_TIMEOUT_S, migrate
@@ -73,12 +74,12 @@ def prepare(root: str, wanted: Mapping[str, Any]) -> Prepared:
         _check_address(config)
     _check_pidfile(config.pidfile)
     config.save()
-    make_key(paths.runner_key)
     _migrate(config)
+    shared = _share_key(config)
     instances = _instances(config)
     _forget_looks(config)
     _write_programs(config)
-    moved = _moved(before, config)
+    moved = [*_moved(before, config), *shared]
     if host:
         warnings = attached.bring_up(host, config, _programs(config), instances)
         return Prepared(config, (), (*moved, *warnings), host)
@@ -206,6 +207,25 @@ def _migrate(config: Config) -> None:
         migrate(engine)
     finally:
         engine.dispose()
+
+
+def _share_key(config: Config) -> list[str]:
+    """Have one key for all at a database: that of who came first, from now on here, too.
+
+    Says what a person should know who has copied the one that was here.
+    """
+    path = config.paths.runner_key
+    own = make_key(path)
+    store = SqlStore(database_url(config), config.broker, branch=config.id)
+    try:
+        with store.writing() as tx:
+            shared = bytes.fromhex(tx.share_key(RUNNER_KEY, own.hex()))
+    finally:
+        store.close()
+    if shared == own:
+        return []
+    write_key(path, shared)
+    return [f"{path} is another one now: the key of all at this database; copy it to runners"]
 
 
 def _instances(config: Config) -> dict[str, int]:

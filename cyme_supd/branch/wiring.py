@@ -21,6 +21,7 @@ from cyme_supd.workers.depths import BrokerQueues
 from cyme_supd.workers.launches import LaunchedFiles, WorkerLogs, launch_of
 from cyme_supd.workers.publisher import UrlPublisher
 from cyme_supd.workers.questions import WorkerQuestions
+from cyme_supd.workers.runlogs import RunLogFiles
 
 
 class Others(Mailbox, Presence, Protocol):
@@ -46,6 +47,7 @@ def make_service(
         questions=WorkerQuestions(clock),
         broker_queues=BrokerQueues(),
         logs=WorkerLogs(config.paths.instances),
+        run_logs=RunLogFiles(config.paths.root),
         clock=clock,
         publisher=CountingPublisher(UrlPublisher(clock, config.id), metrics),
         backends=CeleryBackends(),
@@ -65,6 +67,7 @@ def make_service(
             is_shared=bool(config.database),
             is_exposed=config.is_exposed,
             holder=holder_of(config.root),
+            run_log_url=config.run_log_url,
         ),
         max_waits=max_waits,
         metrics=metrics,

@@ -15,6 +15,7 @@ from cyme_supd import __version__
 from cyme_supd.branch.attached import Attachment
 from cyme_supd.branch.prepare import Prepared, knows_somebody, prepare
 from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
+from cyme_supd.cli.recording import record_options, recorded
 from cyme_supd.cli.settings import read_file
 from cyme_supd.config import (
     DEFAULT_ALERT_AGE_S,
@@ -26,6 +27,7 @@ from cyme_supd.config import (
     DEFAULT_PORT,
     DEFAULT_RESTART_MAX_RATE,
     DEFAULT_ROOT,
+    DEFAULT_RUNS_KEEP,
     DEFAULT_SUP_INTERVAL_S,
     DEFAULT_WAIT_AFTER_BROKER_REVIVED_S,
     LOGLEVELS,
@@ -35,9 +37,11 @@ from cyme_supd.config import (
 from cyme_supd.domain.alerts import check_webhook
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
+from cyme_supd.domain.logurl import check_log_url
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.proxies import check_proxy
 from cyme_supd.domain.rate import parse_rate
+from cyme_supd.domain.span import parse_span
 from cyme_supd.domain.supervisor import parse_supervisor
 from cyme_supd.domain.target import check_pattern
 from cyme_supd.errors import CymeError, Forbidden, Invalid
@@ -127,6 +131,11 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
 @click.option(
     "--without-srs", is_flag=True, help="Leave out the SRS interface: messages to the branch."
 )
+@click.option("--without-monitor", is_flag=True, help="Leave the record of tasks to cyme-monitor.")
+@record_options
+@click.option(
+    "--without-scheduler", is_flag=True, help="Leave out what orders jobs, and what hears of runs."
+)
 @click.option(
     "--url-allow", multiple=True, help="Host glob or network that may be requested; repeatable."
 )
@@ -144,6 +153,23 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
     default=DEFAULT_API_RATE,
     show_default=True,
     help="Requests a second that one client may make, twice as many at once; 0: any number.",
+)
+@click.option(
+    "--runs-keep",
+    type=click.IntRange(1, 1_000_000),
+    default=DEFAULT_RUNS_KEEP,
+    show_default=True,
+    help="Of each job the latest so many runs are kept.",
+)
+@click.option(
+    "--runs-expire",
+    default="90d",
+    show_default=True,
+    help="How long runs are kept that have ended, as 90d, 36h or 30m.",
+)
+@click.option(
+    "--run-log-url",
+    help="Where logs are collected, with {job_id} {run_id} {start_time} {end_time} in it.",
 )
 @click.option("--alert-webhook", help="URL that alerts are posted to, as JSON.")
 @click.option(
@@ -243,6 +269,9 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "port": port,
         "has_httpd": not options["without_httpd"],
         "has_srs": not options["without_srs"],
+        "has_scheduler": not options["without_scheduler"],
+        "has_monitor": not options["without_monitor"],
+        **recorded(options),
         "numc": options["numc"],
         "fleet": _fleet(options["fleet"]),
         "sup_interval": options["sup_interval"],
@@ -261,6 +290,9 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "alert_webhook": _webhook(options["alert_webhook"]),
         "alert_depth": options["alert_depth"],
         "alert_age": options["alert_age"],
+        "runs_keep": options["runs_keep"],
+        "runs_expire_s": _span("--runs-expire", options["runs_expire"]),
+        "run_log_url": check_log_url("--run-log-url", options["run_log_url"] or ""),
         "is_insecure": options["insecure"],
         "url_allow": _patterns("--url-allow", options["url_allow"]),
         "url_deny": _patterns("--url-deny", options["url_deny"]),
@@ -287,6 +319,13 @@ def _database(url: str | None) -> str | None:
 
 def _webhook(url: str | None) -> str:
     return check_webhook(url) if url else ""
+
+
+def _span(option: str, text: str) -> float:
+    seconds = parse_span(option, text)
+    if seconds < 60:
+        raise Invalid(f"{option}: less than a minute", "as 90d, 36h or 30m")
+    return seconds
 
 
 def _patterns(option: str, given: tuple[str, ...]) -> tuple[str, ...]:

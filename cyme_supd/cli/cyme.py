@@ -14,7 +14,18 @@ import click
 from click.shell_completion import shell_complete
 
 from cyme_supd import __version__
-from cyme_supd.cli import access, apps, doctor, fleet, importing, instances, jobs, queues, shell
+from cyme_supd.cli import (
+    access,
+    apps,
+    doctor,
+    fleet,
+    importing,
+    instances,
+    jobs,
+    queues,
+    runs,
+    shell,
+)
 from cyme_supd.cli.asking import Wanted
 from cyme_supd.cli.base import COMPLETE, Cyme, pass_wanted, shared
 from cyme_supd.errors import CymeError, Internal
@@ -28,6 +39,7 @@ COMMANDS = (
     *instances.COMMANDS,
     *queues.COMMANDS,
     *jobs.COMMANDS,
+    *runs.COMMANDS,
     *fleet.COMMANDS,
     *access.COMMANDS,
     *importing.COMMANDS,

@@ -1,4 +1,4 @@
-"""``cyme jobs...`` and ``runs``: what is run on a schedule, and what became of it."""
+"""``cyme jobs...``: what is run on a schedule."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ import click
 from cyme_supd.cli.asking import Wanted
 from cyme_supd.cli.base import command
 from cyme_supd.cli.output import JSON, format_of, show
-from cyme_supd.domain.job import RunStatus
+from cyme_supd.domain.job import job_id
 from cyme_supd.errors import Invalid
 
-_job = click.argument("id")
+_job = click.argument("id", metavar="ID|CATEGORY/NAME")
 _file = click.argument("file", type=click.File("rb"))
-_limit = click.option("--limit", type=click.IntRange(1), default=100, help="At most so many (100).")
+LIMIT = click.option("--limit", type=click.IntRange(1), default=100, help="At most so many (100).")
 
 
 @command("jobs", example="cyme jobs --category example -F table")
 @click.option("--category", help="Of that category.")
 @click.option("--due", is_flag=True, help="Those that are due first at the top.")
-@_limit
+@LIMIT
 def jobs(wanted: Wanted, category: str | None, due: bool, limit: int) -> None:
     """List the scheduled jobs, with when each is due and how it went last."""
     sort = "next_fire_at" if due else None
-    _show(wanted, wanted.client.jobs.find(category_name=category, sort=sort), limit, _job_in_short)
+    show_those(
+        wanted, wanted.client.jobs.find(category_name=category, sort=sort), limit, _job_in_short
+    )
 
 
 @command("jobs.get", example="cyme jobs.get 3af3717f-58d7-5035-adcd-909e0fd43b89 --next 10")
@@ -34,7 +36,7 @@ def jobs(wanted: Wanted, category: str | None, due: bool, limit: int) -> None:
 @click.option("--next", "count", type=click.IntRange(0), help="So many of its next fire times.")
 def get(wanted: Wanted, id: str, count: int | None) -> None:
     """Show a job, its latest runs, and when it is due next."""
-    show(wanted, wanted.client.jobs.get(id, count))
+    show(wanted, wanted.client.jobs.get(_id(id), count))
 
 
 @command("jobs.validate", example="cyme jobs.validate jobs.json")
@@ -65,24 +67,33 @@ def apply(wanted: Wanted, file: BinaryIO, force: bool) -> None:
 @_job
 def pause(wanted: Wanted, id: str) -> None:
     """Hold a job until somebody resumes it."""
-    show(wanted, _job_in_short(wanted.client.jobs.pause(id)))
+    show(wanted, _job_in_short(wanted.client.jobs.pause(_id(id))))
 
 
 @command("jobs.resume", example="cyme jobs.resume 3af3717f-58d7-5035-adcd-909e0fd43b89")
 @_job
 def resume(wanted: Wanted, id: str) -> None:
     """Have a job go on, from its next fire time on."""
-    show(wanted, _job_in_short(wanted.client.jobs.resume(id)))
+    show(wanted, _job_in_short(wanted.client.jobs.resume(_id(id))))
 
 
-@command("runs", example="cyme runs --status failed -F table")
-@click.option("--job", "job_id", help="Of the job with that id.")
-@click.option("--status", type=click.Choice([str(each) for each in RunStatus]))
-@_limit
-def runs(wanted: Wanted, job_id: str | None, status: str | None, limit: int) -> None:
-    """List runs, the latest first."""
-    found = wanted.client.jobs.runs(job_id=job_id, status=status)
-    _show(wanted, found, limit, _run_in_short)
+@command("jobs.run", example="cyme jobs.run example/backup")
+@_job
+def run(wanted: Wanted, id: str) -> None:
+    """Run a job once, now, whatever its schedule says."""
+    show(wanted, wanted.client.jobs.run_now(_id(id)))
+
+
+@command("jobs.troubles", example="cyme jobs.troubles -F table")
+def troubles(wanted: Wanted) -> None:
+    """List the jobs that should have run and did not, and those that failed."""
+    show(wanted, wanted.client.jobs.troubles())
+
+
+def _id(word: str) -> str:
+    """Of a job that is said by its id, or as CATEGORY/NAME."""
+    category, slash, name = word.partition("/")
+    return job_id(category, name) if slash else word
 
 
 def _read(file: BinaryIO) -> dict[str, list[Any]]:
@@ -100,7 +111,7 @@ def _applied(wanted: Wanted, name: str, jobs: list[Any], force: bool) -> dict[st
     return {key: made[key] for key in ("added", "changed", "removed")}
 
 
-def _show(wanted: Wanted, found: Iterator[Any], limit: int, in_short: Any) -> None:
+def show_those(wanted: Wanted, found: Iterator[Any], limit: int, in_short: Any) -> None:
     those = list(islice(found, limit))
     show(wanted, those if format_of(wanted) == JSON else [in_short(each) for each in those])
 
@@ -118,16 +129,4 @@ def _job_in_short(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run_in_short(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": run["id"],
-        "category": run["category_name"],
-        "job": run["job_name"],
-        "fire_at": run["fire_at"],
-        "status": run["status"],
-        "exit_code": run["exit_code"],
-        "host": run["host"],
-    }
-
-
-COMMANDS = (jobs, get, validate, apply, pause, resume, runs)
+COMMANDS = (jobs, get, validate, apply, run, pause, resume, troubles)

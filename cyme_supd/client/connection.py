@@ -33,6 +33,7 @@ PAGE = 1000
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 #: The header that names the branches which should have answered, too.
 _UNKNOWN = "cyme-unknown"
+_OUTPUT = "cyme-output"
 _NOT_THAT = "see whether the URL is a branch's, and the name none of a route"
 
 
@@ -80,6 +81,11 @@ class Connection:
 
     def read_text(self, path: str, **params: Any) -> str:
         return text_of(self._answer(self._call("GET", path, params)), self.shown_url)
+
+    def read_part(self, path: str, **params: Any) -> tuple[str, str]:
+        """Text, and which bytes that is of how many: ``bytes 0-9/9``."""
+        reply = self._answer(self._call("GET", path, params))
+        return text_of(reply, self.shown_url), reply.headers.get(_OUTPUT, "bytes 0-0/0")
 
     def read_health(self, path: str) -> dict[str, Any]:
         """What a branch says that is not well is an answer, too."""

@@ -136,7 +136,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
     for (reading, changing), paths in {
         (Role.VIEWER, Role.ADMIN): """
             / /<app>/
-            /api/category/<name>/
+            /api/category/<name>/ /api/runs/prune/
             /branches/ /branches/<id>/ /branches/<id>/drain/ /branches/<id>/undrain/
         """,
         (Role.VIEWER, Role.OPERATOR): """
@@ -154,7 +154,8 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/queues/<queue>/pause/ /<app>/queues/<queue>/resume/
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
             /api/categories/ /api/categories/<name>/ /api/jobs/ /api/jobs/<id>/
-            /api/jobs/<id>/pause/ /api/jobs/<id>/resume/ /api/runs/ /api/runs/<id>/
+            /api/jobs/<id>/run/ /api/jobs/<id>/pause/ /api/jobs/<id>/resume/ /api/jobs/troubles/
+            /api/runs/ /api/runs/<id>/ /api/runs/<id>/output/ /api/runs/<id>/cancel/
             /api/overview/ /api/queues/ /api/audit/ /api/events/
             /metrics/
             /api/openapi.json /api/docs /api/docs.css
@@ -162,6 +163,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /admin/apps/<app>/plan/ /admin/apps/<app>/orphans/
             /admin/instances/ /admin/instances/<app>/<name>/ /admin/matching/
             /admin/queues/ /admin/queues/<app>/<queue>/ /admin/branches/<id>/
+            /admin/jobs/ /admin/jobs/<id>/ /admin/jobs/runs/ /admin/jobs/runs/<id>/
             /admin/decisions/ /admin/audit/
         """,
         (Role.VIEWER, Role.VIEWER): """

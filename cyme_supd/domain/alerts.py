@@ -6,13 +6,15 @@ was told before, so nothing is told twice, and what was missed is told late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from cyme_supd.domain.doubles import CONFLICT
+from cyme_supd.domain.jobtrouble import FAILED, MISSED, MOST, OVERDUE, UNCLAIMED, Trouble
 from cyme_supd.domain.naming import is_control
 from cyme_supd.domain.pause import PAUSED
 from cyme_supd.domain.presence import Peer
@@ -25,6 +27,10 @@ BRANCH_LAPSED = "BranchLapsed"
 QUEUE_DEEP = "QueueDeep"
 QUEUE_OLD = "QueueOld"
 ORPHANS = "Orphans"
+JOBS_OVERDUE = "JobsOverdue"
+JOB_UNCLAIMED = "JobUnclaimed"
+JOB_MISSED = "JobMissed"
+JOB_FAILED = "JobFailed"
 #: Shorter is a start, or a restart.
 NOT_CONSUMING_FOR = timedelta(seconds=60)
 LAPSED_FOR = timedelta(seconds=30)
@@ -38,7 +44,8 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``subject`` is the name of an instance, a branch or an app, or ``app/queue``."""
+    """``subject`` is the name of an instance, a branch or an app, or ``app/queue``, or
+    ``category/job``."""
 
     kind: str
     subject: str
@@ -52,10 +59,12 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Alerts there are now, by key; of those ``unknown`` nobody knows now whether they are."""
+    """Alerts there are now, by key; of those ``unknown``, and of those of ``unknown_kinds``
+    that are not among them, nobody knows now whether they are."""
 
     firing: Mapping[Key, Alert] = field(default_factory=dict)
     unknown: frozenset[Key] = frozenset()
+    unknown_kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +81,24 @@ def words(told: Mapping[Key, Alert], found: Found) -> list[Word]:
     over = [
         Word(alert, True)
         for key, alert in told.items()
-        if key not in found.firing and key not in found.unknown
+        if key not in found.firing and not _is_unknown(key, found)
     ]
     return sorted([*over, *begun], key=lambda word: (word.alert.since, word.alert.key))
+
+
+def _is_unknown(key: Key, found: Found) -> bool:
+    return key in found.unknown or key[0] in found.unknown_kinds
 
 
 def together(all_found: Iterable[Found]) -> Found:
     firing: dict[Key, Alert] = {}
     unknown: set[Key] = set()
+    kinds: set[str] = set()
     for found in all_found:
         firing.update(found.firing)
         unknown |= found.unknown
-    return Found(firing, frozenset(unknown))
+        kinds |= found.unknown_kinds
+    return Found(firing, frozenset(unknown), frozenset(kinds))
 
 
 def of_instances(statuses: Iterable[Status], now: datetime) -> Found:
@@ -189,6 +204,34 @@ def of_orphans(
             message = f"nobody cares for {said} of app {app}: GET /{app}/orphans/ names them"
             firing[ORPHANS, app] = Alert(ORPHANS, app, message, now)
     return Found(firing, frozenset(unknown))
+
+
+def of_jobs(troubles: Sequence[Trouble]) -> Found:
+    """Jobs that should have run and did not; where none are taken, all of them as one.
+
+    Of a kind of which there are more than were looked at nobody knows that it is over.
+    """
+    firing: dict[Key, Alert] = {}
+    late = [each for each in troubles if each.kind == OVERDUE]
+    if late:
+        first = min(late, key=lambda each: each.since)
+        count = f"{len(late)} or more" if len(late) >= MOST else str(len(late))
+        message = (
+            f"{count} jobs are due and no injector takes them,"
+            f" {first.category}/{first.name} for longest"
+        )
+        firing[JOBS_OVERDUE, "jobs"] = Alert(JOBS_OVERDUE, "jobs", message, first.since)
+    for each in troubles:
+        if each.kind in _KINDS_OF_JOBS:
+            subject = f"{each.category}/{each.name}"
+            key = (_KINDS_OF_JOBS[each.kind], subject)
+            firing[key] = Alert(*key, f"job {subject}: {each.message}", each.since)
+    counts = Counter(each.kind for each in troubles)
+    many = [kind for name, kind in _KINDS_OF_JOBS.items() if counts[name] >= MOST]
+    return Found(firing, unknown_kinds=frozenset(many))
+
+
+_KINDS_OF_JOBS = {UNCLAIMED: JOB_UNCLAIMED, MISSED: JOB_MISSED, FAILED: JOB_FAILED}
 
 
 def message(word: Word, branch: str, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from cyme_supd.domain.audit import INSTANCE, Event
 
 #: The kind of a change of which nobody knows what it was: all is to be looked at.
 ALL = "all"
+#: And of one that is about runs of jobs; ``name`` is the id of the job, empty: of several.
+RUNS = "runs"
+#: Jobs that are told by themselves in one look.
+_MOST_JOBS = 20
 #: More than so many at once are told as one of :data:`ALL`.
 MOST_TOLD = 100
 #: So many are remembered, for those who come back.
@@ -19,7 +23,7 @@ REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """``kind`` is one of the audit's, or :data:`ALL`."""
+    """``kind`` is one of the audit's, or :data:`ALL`, or :data:`RUNS`."""
 
     kind: str
     app: str = ""
@@ -45,6 +49,12 @@ def changes(
             # One of both is there.
             told.append(Change(INSTANCE, (now or was).app, name))  # type: ignore[union-attr]
     return list(dict.fromkeys(told))
+
+
+def of_runs(job_ids: Iterable[str]) -> list[Change]:
+    """That something has happened to runs of these jobs, of which there may be very many."""
+    jobs = list(dict.fromkeys(job_ids))
+    return [Change(RUNS)] if len(jobs) > _MOST_JOBS else [Change(RUNS, "", id) for id in jobs]
 
 
 class Journal:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 DEFAULT_QUEUE = "cronq_jobs"
 #: Missed fire times that ``catch_up: all`` makes up for, the latest of them.
@@ -150,6 +151,7 @@ def category_id(name: str) -> str:
     return str(uuid.uuid5(_JOBS, name))
 
 
+@lru_cache(16384)
 def job_id(category: str, name: str) -> str:
     # Names of categories have no slash.
     return str(uuid.uuid5(_JOBS, f"{category}/{name}"))

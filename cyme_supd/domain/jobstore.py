@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cyme_supd.domain.claimstore import Claims, ClaimsEdit
+from cyme_supd.domain.dispatchstore import Dispatched, DispatchedEdit
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 
 DEFAULT_PAGE, MAX_PAGE = 50, 2000
@@ -31,15 +33,21 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs are wanted, the latest fire time first."""
+    """Which runs are wanted, the latest fire time first.
+
+    Of one of ``statuses``, where there are any; ``until`` is not among the fire times.
+    """
 
     job_id: str | None = None
-    status: str | None = None
+    statuses: tuple[str, ...] = ()
+    category: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     offset: int = 0
     limit: int = DEFAULT_PAGE
 
 
-class Jobs(Protocol):
+class Jobs(Claims, Dispatched, Protocol):
     def categories(self) -> list[Category]:
         """In the order of their names."""
 
@@ -72,7 +80,7 @@ class Jobs(Protocol):
         """In the order in which they came."""
 
 
-class JobsEdit(Protocol):
+class JobsEdit(ClaimsEdit, DispatchedEdit, Protocol):
     def add_category(self, name: str) -> None:
         """One that is there already stays."""
 

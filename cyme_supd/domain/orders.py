@@ -10,6 +10,7 @@ is :exc:`Invalid`.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -25,6 +26,12 @@ from cyme_supd.errors import Invalid
 JOB_TASK = "cyme.job"
 #: A queue of its own for each process that runs jobs.
 RUNNER_PREFIX = "cyme.runner."
+#: Brokers delete the queue of a runner that has been gone for so long.
+RUNNER_EXPIRES_S = 600
+#: What the key is called that all at one database have.
+RUNNER_KEY = "runner"
+#: What is said to those who have a key, whichever of them hears it first.
+_ANSWERED_PREFIX = f"{RESULTS_PREFIX}jobs."
 
 #: How much of the end of a run's output is told, and how much of it is kept.
 MAX_TAIL = 64 * 1024
@@ -170,6 +177,11 @@ class Ended:
 
 Message = Order | Claim | Grant | Refusal | Cancel | Withdrawal | Started | Alive | Output | Ended
 Read = Callable[[Any], Any]
+
+
+def answers_queue(key: bytes) -> str:
+    """What runners answer to whose orders are sealed with *key*: it is told from no other."""
+    return _ANSWERED_PREFIX + hashlib.sha256(key).hexdigest()[:16]
 
 
 def to_wire(message: Message) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cyme_supd.domain.merging import Merged
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.orphans import Inventory, Stray
 from cyme_supd.domain.rollout import RolloutStatus
+from cyme_supd.domain.runstore import RunHistory, RunHistoryEdit
 from cyme_supd.domain.samples import Sampled, SampledEdit
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Answer, Branch, Process, Pulse, Running, Status
@@ -33,7 +34,7 @@ from cyme_supd.domain.transitions import Transitions, TransitionsEdit
 from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Whole, Sampled, Transitions, Jobs, Ledger, Protocol):
+class View(Accounts, Whole, Sampled, Transitions, Jobs, RunHistory, Ledger, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -113,7 +114,16 @@ class View(Accounts, Whole, Sampled, Transitions, Jobs, Ledger, Protocol):
         """The stamp for a change that is executed on several branches, here first."""
 
 
-class Transaction(View, AccountsEdit, SampledEdit, TransitionsEdit, JobsEdit, LedgerEdit, Protocol):
+class Transaction(
+    View,
+    AccountsEdit,
+    SampledEdit,
+    TransitionsEdit,
+    JobsEdit,
+    RunHistoryEdit,
+    LedgerEdit,
+    Protocol,
+):
     """A look that also writes; all of it or none is stored.
 
     Every app and queue that it adds, edits or removes gets a newer version.
@@ -203,7 +213,8 @@ class Store(Protocol):
     def recording(self) -> AbstractContextManager[Transaction]:
         """Store what nobody else decides on: a branch's row, lease and samples, tasks that ended.
 
-        Nothing else. It waits for nobody who writes, where the database can do that.
+        And runs, which are decided on with their rows locked. Nothing else. It waits for
+        nobody who writes, where the database can do that.
         """
 
     def version(self) -> int:

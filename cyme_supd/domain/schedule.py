@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Protocol
 
 #: Longer than any that somebody has written by hand.
@@ -17,6 +17,9 @@ MAX_SCHEDULE = 256
 DEFAULT_ZONE = "UTC"
 
 _SECOND = timedelta(seconds=1)
+_INSTANT = timedelta(microseconds=1)
+#: How far back the latest fire times are looked for at first.
+_FIRST_LOOK = timedelta(minutes=2)
 
 
 class Schedule(Protocol):
@@ -26,14 +29,47 @@ class Schedule(Protocol):
 
 def upcoming(schedule: Schedule, at: datetime, count: int) -> list[datetime]:
     """The next *count* fire times, or those that are left."""
-    return list(islice(_walk(schedule, at), count))
+    return list(islice(from_on(schedule, schedule.after(at)), count))
 
 
-def _walk(schedule: Schedule, at: datetime) -> Iterator[datetime]:
-    found = schedule.after(at)
-    while found is not None:
-        yield found
-        found = schedule.after(found)
+def from_on(schedule: Schedule, at: datetime | None) -> Iterator[datetime]:
+    """*at*, which is a fire time, and all that come after it."""
+    while at is not None:
+        yield at
+        at = schedule.after(at)
+
+
+def latest(schedule: Schedule, first: datetime, until: datetime, count: int) -> list[datetime]:
+    """The last *count* fire times from *first*, which is one, up to *until*.
+
+    However many there are: those before are not walked through.
+    """
+    late = until
+    early = until - _FIRST_LOOK
+    while early >= first and len(_between(schedule, early, until, count)) < count:
+        late, early = early, until - 2 * (until - early)
+    if early < first:
+        return _last(schedule, first - _INSTANT, late, until, count)
+    return _last(schedule, early, late, until, count)
+
+
+def _last(
+    schedule: Schedule, early: datetime, late: datetime, until: datetime, count: int
+) -> list[datetime]:
+    """The last ones after *early*; after *late* there are too few."""
+    most = 4 * count
+    while len(found := _between(schedule, early, until, most)) == most:
+        middle = early + (late - early) / 2
+        if len(_between(schedule, middle, until, count)) < count:
+            late = middle
+        else:
+            early = middle
+    return found[-count:]
+
+
+def _between(schedule: Schedule, after: datetime, until: datetime, most: int) -> list[datetime]:
+    walk = from_on(schedule, schedule.after(after))
+    return list(islice(takewhile(lambda at: at <= until, walk), most))
 
 
 def local_of(at: datetime, zone: tzinfo) -> datetime:

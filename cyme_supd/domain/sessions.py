@@ -15,7 +15,7 @@ IDLE = timedelta(hours=2)
 #: Of one user or token at a time; who signs in once more ends the one used least lately.
 MOST_EACH = 20
 
-_LOCAL_PATH = re.compile(r"/(?:admin/|api/docs\b)[!-\[\]-~]*", re.ASCII)
+_LOCAL_PATH = re.compile(r"/(?:admin/(?!log(?:in|out)\b)|api/docs\b)[!-\[\]-~]*", re.ASCII)
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:[/?#]|$)", re.IGNORECASE)
 
 

@@ -14,15 +14,13 @@ from typing import Any
 from kombu import Connection, Consumer, Queue
 
 from cyme_supd.brokers import bounded, connections
-from cyme_supd.domain.orders import RUNNER_PREFIX, Cancel, Grant, Refusal
+from cyme_supd.domain.orders import RUNNER_EXPIRES_S, RUNNER_PREFIX, Cancel, Grant, Refusal
 from cyme_supd.errors import CymeError
 from cyme_supd.runner.letters import said_in
 from cyme_supd.seal import Seal
 
 log = logging.getLogger(__name__)
 
-#: RabbitMQ deletes the queue of a runner that has been gone for so long.
-EXPIRES_S = 600.0
 IDLE_S = 1.0
 HEARTBEAT_S = 20.0
 #: A connection that lasted so long was a good one.
@@ -102,7 +100,7 @@ class Desk:
 
     def _listen(self, connection: Any) -> None:
         channel = connection.channel()
-        own = Queue(self.name, durable=True, expires=EXPIRES_S)
+        own = Queue(self.name, durable=True, expires=RUNNER_EXPIRES_S)
         # What is lost with this process's connection is asked for again.
         consumer = Consumer(channel, [own], on_message=self._hear, accept=["json"], no_ack=True)
         with consumer:

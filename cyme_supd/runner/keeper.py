@@ -276,10 +276,9 @@ def become(wanted: dict[str, Any], output: int, keeper: int) -> NoReturn:
     except OSError:
         os.chdir("/")
     signal.set_wakeup_fd(-1)
-    for number in (
-        signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE,
-        signal.SIGXFSZ,
-    ):  # fmt: skip
+    # Whatever the runner was started by ignores is none of the job's: a shell, of what
+    # it has in the background, SIGINT and SIGQUIT.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     os.execvpe(wanted["argv"][0], wanted["argv"], environment)
 

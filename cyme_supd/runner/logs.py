@@ -1,10 +1,15 @@
-"""What runs printed, on the host that ran them: ``<root>/runs/<job>/<run>.log``."""
+"""What runs printed, on the host that ran them: ``<root>/runs/<job>/<run>.log``.
+
+Of a run that was tried several times here this is the last attempt; the ones before
+are ``<run>.1.log``, ``<run>.2.log``, and so on.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 KEPT = 100
@@ -26,7 +31,11 @@ class Logs:
         """The path for *run*, in a folder that is there."""
         for folder in (self._runs, self._runs / job):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.path(job, run)
+        path = self.path(job, run)
+        if path.exists():
+            earlier = (path.with_name(f"{run}.{number}.log") for number in count(1))
+            os.rename(path, next(each for each in earlier if not each.exists()))
+        return path
 
     def prune(self, job: str) -> None:
         """Remove what is old, and all but the latest."""

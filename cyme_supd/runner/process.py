@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,9 +40,19 @@ class End:
 
 
 class Process:
-    """Started when it is made. The thread that made it waits for its end."""
+    """Started when it is made. The thread that made it waits for its end.
 
-    def __init__(self, grant: Grant, log: Path, grace_s: float = GRACE_S) -> None:
+    ``begin`` is called when there is a keeper, which does nothing yet: from then on
+    the run may have happened.
+    """
+
+    def __init__(
+        self,
+        grant: Grant,
+        log: Path,
+        grace_s: float = GRACE_S,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self._rest = b""
         try:
             self._keeper = subprocess.Popen(
@@ -60,6 +70,7 @@ class Process:
         self._input = self._keeper.stdin
         self._output = self._keeper.stdout
         try:
+            begin()
             self._input.write(json.dumps(wanted(grant, log, grace_s)).encode() + b"\n")
             self._input.flush()
             started = self._said(None)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cyme_supd.domain.orders import (
@@ -33,6 +34,7 @@ from cyme_supd.domain.orders import (
 )
 from cyme_supd.errors import CymeError, ShuttingDown, Unavailable
 from cyme_supd.runner.desk import Answer, Desk
+from cyme_supd.runner.journal import Journal
 from cyme_supd.runner.logs import Logs, tail
 from cyme_supd.runner.outbox import Outbox
 from cyme_supd.runner.process import End, Process
@@ -87,6 +89,7 @@ class Runner:
         self._running: dict[str, _Running] = {}
         self._stop = threading.Event()
         self._outbox = Outbox(broker, seal)
+        self._journal = Journal(root, broker, self._outbox.put_now)
         self._desk = Desk(broker, seal, self._cancel)
 
     def handle(self, order: str, settled: Callable[[], None] = lambda: None) -> RunEnd | None:
@@ -134,6 +137,7 @@ class Runner:
         """When nothing is handled any more."""
         self.stop()
         self._desk.close()
+        self._journal.close()
         if not self._outbox.close(LAST_S):
             log.error("the broker was not told how all runs ended: some are lost")
 
@@ -153,6 +157,7 @@ class Runner:
         me = self._me
         nonce = secrets.token_hex(16)
         claim = Claim(order.run, order.job, nonce, self._desk.name, me.host, me.instance, me.pid)
+        self._journal.note(order.run, nonce, order.reply)
         answers = self._desk.ask(nonce)
         try:
             answer = self._answer(order.reply, claim, answers)
@@ -162,6 +167,7 @@ class Runner:
         if answer is None:
             self._withdraw(order, nonce)
         if isinstance(answer, Refusal):
+            self._journal.forget(nonce)
             log.info("run %s is not for this runner: %s", order.run, answer.reason)
         return answer if isinstance(answer, Grant) else None
 
@@ -192,7 +198,12 @@ class Runner:
     def _withdraw(self, order: Order, nonce: str) -> None:
         """Nobody has answered: once this is kept, the order has done what it can."""
         log.warning("nobody has granted run %s: its claim is withdrawn", order.run)
-        self._outbox.put_now(order.reply, Withdrawal(order.run, nonce))
+        try:
+            self._outbox.put_now(order.reply, Withdrawal(order.run, nonce))
+        except Unavailable:
+            self._journal.give_up(order.run, nonce, order.reply)
+            raise
+        self._journal.forget(nonce)
 
     def _run(self, reply: str, grant: Grant, running: _Running) -> RunEnd:
         def tell(said: Message) -> None:
@@ -210,13 +221,14 @@ class Runner:
             now = datetime.now(UTC)
             end = End(RunEnd.FAILED, None, None, error, begun, now, 0, False)
         tell(self._ended(grant, end, path))
+        self._journal.forget(grant.nonce)
         self._tidy(grant.job)
         return end.status
 
     def _watch(
         self, grant: Grant, running: _Running, path: Path, tell: Callable[[Message], None]
     ) -> End:
-        process = Process(grant, path)
+        process = Process(grant, path, begin=partial(self._journal.forget, grant.nonce))
         try:
             with running.lock:
                 running.process = process

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cyme_supd.domain.orders import RunEnd
@@ -33,7 +33,8 @@ class Lazy:
         self._lock = threading.Lock()
         self._made: tuple[int, Runner] | None = None
 
-    def handle(self, order: str) -> RunEnd | None:
+    def handle(self, order: str, settled: Callable[[], None] = lambda: None) -> RunEnd | None:
+        """As :meth:`.Runner.handle`."""
         try:
             runner = self._runner()
         except CymeError as exc:
@@ -41,7 +42,7 @@ class Lazy:
             log.error("no jobs run here: %s", exc)
             time.sleep(PAUSE_S)
             raise Unavailable(f"no jobs run here: {exc}") from exc
-        end = runner.handle(order)
+        end = runner.handle(order, settled)
         # A process of the pool may be ended as soon as it has nothing to do.
         if end is not None and not runner.flush(PATIENCE_S):
             log.error("the broker was not told yet how a run ended")

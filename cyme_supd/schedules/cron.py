@@ -55,6 +55,10 @@ class CronLine:
         except OverflowError:
             return None
 
+    def explained(self) -> str:
+        """In words."""
+        return str(CronSim(self.line, _SOME_TIME).explain())
+
     def _once_each(self, at: datetime) -> datetime | None:
         moments = (moment_of(local, self.zone) for local in self._after(local_of(at, self.zone)))
         return next((moment for moment in moments if moment > at), None)

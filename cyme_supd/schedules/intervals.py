@@ -51,6 +51,9 @@ class Interval:
 
     def after(self, at: datetime) -> datetime | None:
         late = self._guess(at)
+        if not (self.step.months or self.step.days):
+            # Where only time passes the guess is what is looked for.
+            return self.fire(late)
         width = 1
         while not self._is_after(late, at):
             late, width = late + width, width * 2

@@ -14,6 +14,7 @@ from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.ports import Hints, Launched, Logs, Store, Strays, WorkerQuestions
+from cyme_supd.domain.runstore import RunLogs
 from cyme_supd.domain.spec import Worker
 from cyme_supd.metrics import Metrics
 from cyme_supd.service.access import Access, MadeToken
@@ -29,9 +30,9 @@ from cyme_supd.service.fleet import Fleet, Question, Replies, Reply
 from cyme_supd.service.health import Health, HealthCheck
 from cyme_supd.service.history import History
 from cyme_supd.service.instances import InstanceReply, Instances, Stats
-from cyme_supd.service.jobs import JobDetails, Jobs, NotHeldHere, Replaced, RunDetails
+from cyme_supd.service.jobs import JobDetails, Jobs, NotHeldHere, Replaced
 from cyme_supd.service.looking import Details
-from cyme_supd.service.measures import Measured, Measures, Measuring
+from cyme_supd.service.measures import JobsMeasured, Measured, Measures, Measuring
 from cyme_supd.service.moves import Moves
 from cyme_supd.service.orphans import Orphans
 from cyme_supd.service.overview import Overview, Overviews, Seen
@@ -41,9 +42,12 @@ from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
 from cyme_supd.service.rehearsal import Stage
 from cyme_supd.service.rollouts import Progress, Rollouts
 from cyme_supd.service.roster import Roster
+from cyme_supd.service.runs import Printed, RunDetails, Runs
+from cyme_supd.service.runtails import RunTail
 from cyme_supd.service.sessions import Sessions, SignIn
 from cyme_supd.service.tails import Said, Tail, Tails
 from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
+from cyme_supd.service.troubles import Troubles
 from cyme_supd.service.waiting import Outcome, Waits
 from cyme_supd.service.watching import Watching
 
@@ -67,6 +71,7 @@ __all__ = [
     "Instances",
     "JobDetails",
     "Jobs",
+    "JobsMeasured",
     "MadeToken",
     "Measured",
     "Measures",
@@ -79,6 +84,7 @@ __all__ = [
     "Pauses",
     "Plan",
     "Plans",
+    "Printed",
     "Progress",
     "Pushed",
     "Question",
@@ -92,6 +98,8 @@ __all__ = [
     "Rollouts",
     "Roster",
     "RunDetails",
+    "RunTail",
+    "Runs",
     "Said",
     "Seen",
     "Service",
@@ -103,6 +111,7 @@ __all__ = [
     "TaskView",
     "Tasks",
     "ThisBranch",
+    "Troubles",
     "Waits",
     "Watching",
 ]
@@ -124,6 +133,7 @@ class Service:
         questions: WorkerQuestions,
         broker_queues: BrokerQueues,
         logs: Logs,
+        run_logs: RunLogs,
         publisher: Publisher,
         backends: Backends,
         launched: Launched,
@@ -147,6 +157,7 @@ class Service:
             questions=questions,
             broker_queues=broker_queues,
             logs=logs,
+            run_logs=run_logs,
             publisher=publisher,
             backends=backends,
             launched=launched,
@@ -182,6 +193,8 @@ class Service:
         self.history = History(context)
         self.tasks = Tasks(context)
         self.jobs = Jobs(context)
+        self.runs = Runs(context)
+        self.troubles = Troubles(context)
         self.branches = Branches(context)
         self.arrivals = Arrivals(context)
         self.moves = Moves(context, self.arrivals)
@@ -203,6 +216,7 @@ class Service:
             questions=own.questions,
             broker_queues=stage.broker_queues,
             logs=own.logs,
+            run_logs=own.run_logs,
             publisher=stage.publisher,
             backends=own.backends,
             launched=own.launched,

@@ -206,7 +206,11 @@ class Audit:
         with self._store.reading() as view:
             return view.audit(query)
 
+    def of(self, changes: Sequence[Change]) -> list[Event]:
+        """What is to be kept of *changes* of what a store does not watch."""
+        return events(changes, self._branch, self._clock.now())
+
     def purged(self, app: str, queue: str, count: int) -> list[Event]:
         """What is to be kept of messages that are gone for good."""
         done = Change(PURGE, QUEUE, app, queue, {"messages": count}, {"messages": 0})
-        return events([done], self._branch, self._clock.now())
+        return self.of([done])

@@ -10,6 +10,7 @@ from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.ports import Hints, Launched, Logs, Store, Strays, WorkerQuestions
+from cyme_supd.domain.runstore import RunLogs
 from cyme_supd.domain.spec import Worker
 from cyme_supd.metrics import Metrics
 from cyme_supd.service.audit import Audit
@@ -30,6 +31,7 @@ class Context:
     questions: WorkerQuestions
     broker_queues: BrokerQueues
     logs: Logs
+    run_logs: RunLogs
     publisher: Publisher
     backends: Backends
     launched: Launched

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from cyme_supd.domain.job import Category, Job, Run, RunEvent, RunStatus
+from cyme_supd.domain.job import Category, Job, Run
 from cyme_supd.domain.jobfields import check_category, planned, read_jobs, settle
-from cyme_supd.domain.jobstore import LATEST_RUNS, JobQuery, RunQuery
-from cyme_supd.domain.naming import nearest
+from cyme_supd.domain.jobstore import LATEST_RUNS, JobQuery
 from cyme_supd.domain.ports import Transaction
 from cyme_supd.domain.schedule import upcoming
 from cyme_supd.domain.values import shown
 from cyme_supd.errors import Invalid, NotFound
 from cyme_supd.schedules.parsing import parse_schedule
+from cyme_supd.schedules.words import in_words
 from cyme_supd.service.claims import CATEGORY, Check
 from cyme_supd.service.context import Context
 
@@ -39,17 +39,12 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class JobDetails:
-    """``upcoming`` are its next fire times, as many as were asked for."""
+    """``upcoming`` are its next fire times, as many as were asked for, ``words`` its schedule."""
 
     job: Job
     runs: Sequence[Run] = ()
     upcoming: Sequence[datetime] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RunDetails:
-    run: Run
-    events: Sequence[RunEvent]
+    words: str = ""
 
 
 class Jobs:
@@ -72,7 +67,7 @@ class Jobs:
 
     def category(self, name: str) -> tuple[Category, list[Job]]:
         check_category(name)
-        with self._context.store.reading() as view, _held_elsewhere():
+        with self._context.store.reading() as view, held_elsewhere():
             return view.category(name), view.jobs_in(name)
 
     def replace(self, category: str, given: Sequence[Any], force: bool = False) -> Replaced:
@@ -101,13 +96,14 @@ class Jobs:
             tx.remove_jobs([job.id for job in settled.removed])
             tx.save_jobs([after for _, after in settled.changed])
             tx.add_jobs(settled.added)
+        self._context.hints.send()
         changed = [after for _, after in settled.changed]
         return Replaced(_names(settled.added), _names(changed), _names(settled.removed))
 
     def remove(self, category: str) -> None:
         """With its jobs; their runs stay."""
         check_category(category)
-        with self._context.store.writing() as tx, _held_elsewhere():
+        with self._context.store.writing() as tx, held_elsewhere():
             tx.remove_category(category)
 
     # Jobs
@@ -120,12 +116,13 @@ class Jobs:
 
     def get(self, id: str, next_count: int = 0) -> JobDetails:
         """With as many of its next fire times as it would have if nobody held it."""
-        _check_id("job", id)
-        with self._context.store.reading() as view, _held_elsewhere():
+        check_id("job", id)
+        with self._context.store.reading() as view, held_elsewhere():
             job = view.job(id)
             runs = view.latest_runs([id], LATEST_RUNS)[id]
         schedule = parse_schedule(job.schedule, job.timezone)
-        return JobDetails(job, runs, upcoming(schedule, self._context.clock.now(), next_count))
+        times = upcoming(schedule, self._context.clock.now(), next_count)
+        return JobDetails(job, runs, times, in_words(job.schedule, job.timezone))
 
     def pause(self, id: str) -> JobDetails:
         """Let it not be run until somebody resumes it; what is under way goes on."""
@@ -136,33 +133,19 @@ class Jobs:
         return self._hold(id, False)
 
     def _hold(self, id: str, is_paused: bool) -> JobDetails:
-        _check_id("job", id)
-        with self._context.store.writing() as tx, _held_elsewhere():
+        check_id("job", id)
+        with self._context.store.writing() as tx, held_elsewhere():
             job = tx.job(id)
             if job.is_paused != is_paused:
                 schedule = parse_schedule(job.schedule, job.timezone)
                 wanted = replace(job, is_paused=is_paused)
                 tx.save_jobs([planned(wanted, schedule, self._context.clock.now())])
+        self._context.hints.send()
         return self.get(id)
-
-    # Runs
-
-    def runs(self, query: RunQuery) -> list[Run]:
-        if query.status is not None and query.status not in list(RunStatus):
-            raise Invalid(
-                f"status: {shown(query.status)} is none", nearest(query.status[:40], RunStatus)
-            )
-        with self._context.store.reading() as view:
-            return view.runs(query)
-
-    def run(self, id: str) -> RunDetails:
-        _check_id("run", id)
-        with self._context.store.reading() as view, _held_elsewhere():
-            return RunDetails(view.run(id), view.run_events(id))
 
 
 @contextmanager
-def _held_elsewhere() -> Iterator[None]:
+def held_elsewhere() -> Iterator[None]:
     """What is not here may be on another branch."""
     try:
         yield
@@ -170,7 +153,7 @@ def _held_elsewhere() -> Iterator[None]:
         raise NotHeldHere(exc.message, exc.hint) from None
 
 
-def _check_id(kind: str, id: str) -> None:
+def check_id(kind: str, id: str) -> None:
     # Not every database can be asked for every text.
     if not _ID.fullmatch(id):
         raise NotFound(f"there is no {kind} {shown(id)}")

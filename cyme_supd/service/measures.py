@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from cyme_supd.domain.jobtrouble import Trouble
 from cyme_supd.domain.metrics import Totals
 from cyme_supd.domain.pause import in_force
 from cyme_supd.domain.ports import View
+from cyme_supd.domain.runstore import Standing
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.errors import CymeError
@@ -15,6 +18,7 @@ from cyme_supd.metrics import Metrics
 from cyme_supd.service.context import Context
 from cyme_supd.service.looking import branch_or_none
 from cyme_supd.service.observed import is_fresh
+from cyme_supd.service.troubles import troubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,18 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsMeasured:
+    """How jobs were at ``at``."""
+
+    at: datetime
+    standing: Standing
+    troubles: Sequence[Trouble]
+
+    def age_s(self, since: datetime | None) -> float:
+        return 0.0 if since is None else max(0.0, (self.at - since).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
 class Measures:
     """``consumers`` are, by app and queue, how many instances of the branch consume from
     it. Where the store cannot be read there is only what was counted."""
@@ -42,6 +58,7 @@ class Measures:
     branch: Branch | None = None
     instances: tuple[Measured, ...] = ()
     consumers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    jobs: JobsMeasured | None = None
 
 
 class Measuring:
@@ -54,12 +71,13 @@ class Measuring:
     def look(self) -> Measures:
         """Never raises: a store that cannot be read is measured, too."""
         id, totals = self._context.here.id, self._metrics.totals()
+        now = self._context.clock.now()
         try:
             with self._context.store.reading() as view:
                 branch, workers, statuses = self._stored(view)
+                jobs = JobsMeasured(now, view.standing(now), troubles(view, now))
         except CymeError:
             return Measures(id, False, totals)
-        now = self._context.clock.now()
         if not is_fresh(branch, now):
             # Nobody knows any more; that the pass is late is measured, too.
             statuses = {}
@@ -74,7 +92,7 @@ class Measuring:
             for worker in workers
         )
         consumers = _consumers(workers, statuses) if statuses else {}
-        return Measures(id, True, totals, branch, instances, consumers)
+        return Measures(id, True, totals, branch, instances, consumers, jobs)
 
     def _stored(self, view: View) -> tuple[Branch | None, list[Worker], dict[str, Status]]:
         id = self._context.here.id

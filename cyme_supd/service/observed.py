@@ -27,6 +27,7 @@ class ThisBranch:
     ``is_shared`` says whether all branches have one store; ``holder`` is
     then who has the lease on the branch's row while it acts. One that
     ``is_exposed`` can be reached from other hosts, by those who are known.
+    ``run_log_url`` is a template: where the log lines of a run are collected.
     """
 
     id: str
@@ -39,6 +40,7 @@ class ThisBranch:
     is_shared: bool = False
     is_exposed: bool = False
     holder: str = ""
+    run_log_url: str = ""
 
 
 def is_fresh(branch: Branch | None, now: datetime) -> bool:

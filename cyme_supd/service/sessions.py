@@ -12,16 +12,17 @@ from cyme_supd.domain.access import Caller, User, digest_of, split_token
 from cyme_supd.domain.audit import LOGIN, LOGOUT, REFUSE, TOKEN, USER, Actor, Change, Event
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.sessions import LIFE, Session, forgery_token, superfluous
-from cyme_supd.errors import CymeError, RateLimited, Unauthorized
+from cyme_supd.errors import CymeError, Forbidden, RateLimited, Unauthorized
 from cyme_supd.service.access import Access
 from cyme_supd.service.context import Context
 from cyme_supd.service.known import Known
 
 #: How exactly it is known when a session was last used.
 USED_EVERY = timedelta(seconds=60)
-#: Of those who are not let in, one a name and address is written down in so long.
+#: Of those who are not let in, one a name and address is written down in so long, and no
+#: more than so many in all: anybody can have them written.
 REFUSED_EVERY = timedelta(seconds=60)
-MOST_REFUSED = 1000
+MOST_REFUSED = 100
 _HINT = "sign in again, at /admin/login"
 
 
@@ -64,7 +65,8 @@ class Sessions:
     def begin(self, given: SignIn, actor: Actor) -> str:
         """Let somebody in: the secret of a session that is new, whatever they had before.
 
-        Raises ``Unauthorized``, and ``RateLimited`` for one who guesses.
+        Raises ``Unauthorized``, ``RateLimited`` for one who guesses, and ``Forbidden`` for
+        the token of one app: the pages are of all.
         """
         verified = self._access.known().users.get(given.name)
         try:
@@ -72,6 +74,7 @@ class Sessions:
         except (Unauthorized, RateLimited):
             self._note_refusal(given, actor)
             raise
+        _check_is_for_all(caller)
         token = split_token(given.token)
         user, id = (None, token[0]) if token else (given.name, None)
         secret, now = secrets.token_urlsafe(32), self._clock.now()
@@ -118,12 +121,14 @@ class Sessions:
 
     def _is_due(self, key: tuple[str, str, str], now: datetime) -> bool:
         with self._lock:
-            last = self._refused.pop(key, None)
-            is_due = last is None or not timedelta() <= now - last < REFUSED_EVERY
-            if len(self._refused) >= MOST_REFUSED:
-                del self._refused[next(iter(self._refused))]
-            self._refused[key] = now if last is None or is_due else last
-            return is_due
+            lately = self._refused.items()
+            self._refused = {
+                known: at for known, at in lately if timedelta() <= now - at < REFUSED_EVERY
+            }
+            if key in self._refused or len(self._refused) >= MOST_REFUSED:
+                return False
+            self._refused[key] = now
+            return True
 
     def _as_used(self, session: Session) -> Session:
         noted = self._noted.get(session.id, session.last_used_at)
@@ -148,6 +153,14 @@ def _caller(known: Known, session: Session, now: datetime) -> Caller:
     if token is not None:
         return known.by_token(token, now)
     raise Unauthorized("you are not signed in any more", _HINT)
+
+
+def _check_is_for_all(caller: Caller) -> None:
+    if caller.app is not None:
+        raise Forbidden(
+            f"this token is for the routes of app {caller.app!r} alone, and the pages are of all",
+            "sign in with a name, or with another token",
+        )
 
 
 def _check_same(tx: View, made: Session, verified: User | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from cyme_supd.domain.audit import APP, BRANCH, Query
-from cyme_supd.domain.changes import ALL, MOST_TOLD, Change, Journal, Trace, changes
+from cyme_supd.domain.changes import ALL, MOST_TOLD, Change, Journal, Trace, changes, of_runs
 from cyme_supd.domain.ports import View
 from cyme_supd.domain.presence import growing_s
 from cyme_supd.domain.rollout import RolloutStatus
@@ -29,6 +29,8 @@ WATCH = "watch"
 LOOK_S, ASK_S = 0.1, 0.5
 #: A look may take no more than this share of the time.
 SHARE = 0.1
+#: Of what happens to runs, so much in one look; the rest in the next.
+MOST_NEWS = 1000
 
 
 class Watching:
@@ -132,6 +134,7 @@ class _Sight:
         self._traces: Mapping[str, Trace] = {}
         self._rollouts: list[RolloutStatus] = []
         self._newest: int | None = None
+        self._news: int | None = None
 
     def look(self, view: View) -> list[Change]:
         """What is not as it was; of a first look nobody knows."""
@@ -139,7 +142,15 @@ class _Sight:
         events = view.audit(Query(newer_than=self._newest, limit=1 if is_first else MOST_TOLD + 1))
         traces, rollouts = view.traces(self._branch), view.rollouts()
         told = changes(self._traces, traces, events)
+        told += self._of_runs(view)
         told += [Change(APP, each.app, each.app) for each in rollouts if each not in self._rollouts]
         self._traces, self._rollouts = traces, rollouts
         self._newest = max((each.id for each in events), default=self._newest or 0)
         return [Change(ALL)] if is_first else told
+
+    def _of_runs(self, view: View) -> list[Change]:
+        before = self._news
+        news = view.run_news(before, MOST_NEWS)
+        # Where there was none at all yet, the first is new.
+        self._news = max((each.id for each in news), default=before or 0)
+        return [] if before is None else of_runs(each.job_id for each in news)

@@ -75,7 +75,7 @@ def _by_time(connection: Connection, query: JobQuery) -> list[Job]:
 
 
 def get(connection: Connection, id: str) -> Job:
-    found = _jobs(connection, _SELECT.where(_COLUMNS.id == id))
+    found = read(connection, _SELECT.where(_COLUMNS.id == id))
     if not found:
         raise no_job(id)
     return found[0]
@@ -84,18 +84,22 @@ def get(connection: Connection, id: str) -> Job:
 def with_ids(connection: Connection, ids: Collection[str]) -> list[Job]:
     found: list[Job] = []
     for batch in batches(list(ids)):
-        found += _jobs(connection, _SELECT.where(_COLUMNS.id.in_(batch)))
+        found += read(connection, _SELECT.where(_COLUMNS.id.in_(batch)))
     return found
 
 
 def of_category(connection: Connection, category: str) -> list[Job]:
     wanted = _SELECT.where(_COLUMNS.category == category)
-    return _jobs(connection, wanted.order_by(_COLUMNS.name))
+    return read(connection, wanted.order_by(_COLUMNS.name))
 
 
 def due(connection: Connection, now: datetime, limit: int) -> list[Job]:
-    wanted = _SELECT.where(_COLUMNS.due_at <= now)
-    return _jobs(connection, wanted.order_by(_COLUMNS.due_at, _COLUMNS.id).limit(limit))
+    return read(connection, due_first(now).limit(limit))
+
+
+def due_first(now: datetime) -> Select[Any]:
+    """Those due at *now* or before, the longest due first."""
+    return _SELECT.where(_COLUMNS.due_at <= now).order_by(_COLUMNS.due_at, _COLUMNS.id)
 
 
 def next_due_at(connection: Connection) -> datetime | None:
@@ -169,10 +173,10 @@ def _page(
     # First by the index alone: rows that are passed over are not read.
     ids = wanted.with_only_columns(_COLUMNS.id).order_by(*order).offset(offset).limit(limit)
     page = ids.subquery()
-    return _jobs(connection, _SELECT.join(page, page.c.id == _COLUMNS.id).order_by(*order))
+    return read(connection, _SELECT.join(page, page.c.id == _COLUMNS.id).order_by(*order))
 
 
-def _jobs(connection: Connection, wanted: Select[Any]) -> list[Job]:
+def read(connection: Connection, wanted: Select[Any]) -> list[Job]:
     return [_job(row) for row in connection.execute(wanted)]
 
 

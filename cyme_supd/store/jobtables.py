@@ -61,6 +61,8 @@ job = Table(
     # However many there are, those that are due are found at once, and the next page.
     Index(None, "due_at", "id"),
     Index(None, "next_fire_at", "id"),
+    # Which brokers jobs use is asked every few seconds.
+    Index(None, "app"),
 )
 
 run = Table(

@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.store import jobs, runs
+from cyme_supd.store.claiming import SqlClaims, SqlClaimsEdit
+from cyme_supd.store.dispatching import SqlDispatched, SqlDispatchedEdit
 
 
-class SqlJobs:
+class SqlJobs(SqlClaims, SqlDispatched):
     _connection: Connection
 
     def categories(self) -> list[Category]:
@@ -52,7 +54,7 @@ class SqlJobs:
         return runs.events(self._connection, run_id)
 
 
-class SqlJobsEdit:
+class SqlJobsEdit(SqlClaimsEdit, SqlDispatchedEdit):
     _connection: Connection
 
     def add_category(self, name: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Table, insert
+from sqlalchemy import Connection, Engine, Table
 
 from cyme_supd.errors import CymeError
 
@@ -19,8 +19,6 @@ LANE = "cyme_lane"
 #: So many record at once at most; it matters only that they are not many more branches.
 LANES = 16
 TRY_AGAIN = "try again"
-
-Row = Mapping[str, Any]
 
 
 class Changes(Protocol):
@@ -47,9 +45,6 @@ class Kind(Protocol):
     def create(self, engine: Engine) -> None:
         """Make the database where there is none, if that is ours to do."""
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        """Insert many, each with the same columns, all of them text or numbers."""
-
     def begin(self, connection: Connection, is_writing: bool) -> None:
         """Begin a look; or, alone among all who write, a change."""
 
@@ -67,12 +62,13 @@ class Kind(Protocol):
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> Changes: ...
 
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Put in some hundred rows of texts, numbers and times, all with the same columns."""
+
     def now(self, connection: Connection, now: datetime) -> datetime:
         """By the clock of the database, or *now* where it is that of this host."""
-
-
-def insert_one_by_one(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    connection.execute(insert(table), rows)
 
 
 def reason(exc: BaseException) -> str:

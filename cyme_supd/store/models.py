@@ -29,6 +29,8 @@ from cyme_supd.store.jobtables import (
     run,
     run_event,
     run_output,
+    shared_key,
+    withdrawal,
 )
 from cyme_supd.store.ledgertables import ledger, ledger_gap, ledger_refusal, ledger_source
 
@@ -57,11 +59,13 @@ __all__ = [
     "run",
     "run_event",
     "run_output",
+    "shared_key",
     "status",
     "task",
     "tokens",
     "turn",
     "users",
+    "withdrawal",
 ]
 
 MAX_CONCURRENCY = 1000

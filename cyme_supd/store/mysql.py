@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy import Connection, Engine, Table, event, insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 
 from cyme_supd.domain.database import parse_database
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import TRY_AGAIN, Row, insert_one_by_one, reason
+from cyme_supd.store.kinds import LANE, TRY_AGAIN, reason
 from cyme_supd.store.servers import (
     CONNECT_TIMEOUT_S,
     IS_MIGRATING,
@@ -27,6 +27,9 @@ from cyme_supd.store.servers import (
 _OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 17)}
 #: The driver looks at it before each read; it has no other name for it.
 _PATIENCE = "_read_timeout"
+#: Kept at the driver's connection: whether its replicas repeat statements, as a server
+#: takes none that writes and reads what is committed for.
+_IS_REPEATED = "cyme_is_repeated"
 _IDLE_S = 60
 _MIGRATE = "start cyme-branch on it: it migrates the database"
 _REASONS = {
@@ -81,6 +84,8 @@ class Mysql:
             cursor = connection.cursor()
             for setting in _settings(connection.get_server_info(), busy_timeout_s):
                 cursor.execute(f"SET SESSION {setting}")
+            cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'")
+            setattr(connection, _IS_REPEATED, bool(cursor.fetchone()[0]))
             cursor.close()
             setattr(connection, _PATIENCE, busy_timeout_s + 0.5)
 
@@ -89,11 +94,12 @@ class Mysql:
     def create(self, engine: Engine) -> None:
         """A server's database is made by those who look after it."""
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        insert_one_by_one(connection, table, rows)
-
     def begin(self, connection: Connection, is_writing: bool) -> None:
         if is_writing:
+            if LANE in connection.get_execution_options() and not _is_repeated(connection):
+                # Who takes rows is to lock those alone, and not the gaps between them,
+                # into which others that record put theirs.
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             connection.exec_driver_sql("START TRANSACTION")
             enter(connection)
         elif connection.get_execution_options().get(IS_MIGRATING):
@@ -127,10 +133,19 @@ class Mysql:
     def changes(self, engine: Engine, busy_timeout_s: float) -> ServerChanges:
         return ServerChanges(engine, self.ours, busy_timeout_s, _PATIENCE)
 
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        connection.execute(insert(table), list(rows))
+
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()
         assert isinstance(at, datetime)
         return at.replace(tzinfo=UTC)
+
+
+def _is_repeated(connection: Connection) -> bool:
+    return bool(getattr(connection.connection.dbapi_connection, _IS_REPEATED))
 
 
 def is_there_already(exc: BaseException) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Dialect, Engine, Table, event
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.database import parse_database
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import TRY_AGAIN, Row, reason
+from cyme_supd.store.kinds import TRY_AGAIN, reason
 from cyme_supd.store.servers import (
     CONNECT_TIMEOUT_S,
     IS_MIGRATING,
@@ -96,18 +97,6 @@ class Postgresql:
     def create(self, engine: Engine) -> None:
         """A server's database is made by those who look after it."""
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        """By COPY, which costs a third of as many statements."""
-        names = list(rows[0])
-        copy = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
-        driver: Any = connection.connection.driver_connection
-        try:
-            with driver.cursor() as cursor, cursor.copy(copy) as copying:
-                for row in rows:
-                    copying.write_row([row[name] for name in names])
-        except Exception as exc:
-            raise self.ours(exc) or exc from exc
-
     def begin(self, connection: Connection, is_writing: bool) -> None:
         if is_writing:
             connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
@@ -142,10 +131,30 @@ class Postgresql:
     def changes(self, engine: Engine, busy_timeout_s: float) -> ServerChanges:
         return ServerChanges(engine, self.ours, busy_timeout_s, _PATIENCE)
 
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """In one parameter: a statement for each row costs the server twice as much, and
+        one with a parameter for each value costs the driver even more.
+        """
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        given = json.dumps(list(rows), default=_plain)
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({names}) SELECT {names}"
+            f" FROM json_populate_recordset(NULL::{table.name}, %s)",
+            (given,),
+        )
+
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT clock_timestamp() AT TIME ZONE 'UTC'").scalar_one()
         assert isinstance(at, datetime)
         return at.replace(tzinfo=UTC)
+
+
+def _plain(value: object) -> str:
+    """A time, which JSON has none of, without an offset, as it is stored."""
+    assert isinstance(value, datetime)
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat()
 
 
 def _check_server(connection: Connection) -> None:

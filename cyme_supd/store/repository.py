@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator
@@ -53,10 +54,11 @@ from cyme_supd.store.jobviews import SqlJobs, SqlJobsEdit
 from cyme_supd.store.kinds import LANE, LANES
 from cyme_supd.store.ledgerviews import SqlLedger, SqlLedgerEdit
 from cyme_supd.store.owncopy import SqlCopy
+from cyme_supd.store.runhistory import SqlRunHistory, SqlRunHistoryEdit
 from cyme_supd.store.whole import SqlWhole
 
 
-class SqlView(SqlWhole, SqlHistory, SqlJobs, SqlLedger):
+class SqlView(SqlWhole, SqlHistory, SqlJobs, SqlRunHistory, SqlLedger):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -164,7 +166,7 @@ class SqlView(SqlWhole, SqlHistory, SqlJobs, SqlLedger):
         return catalogue.next_version(self._connection, self._branch)
 
 
-class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit, SqlLedgerEdit):
+class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit, SqlRunHistoryEdit, SqlLedgerEdit):
     """A look that also writes. What is to be edited or removed must be there: ``NotFound``."""
 
     def __init__(
@@ -314,8 +316,8 @@ class SqlStore:
     ) -> None:
         self._engine = open_engine(url, busy_timeout_s)
         self._writer = self._engine.execution_options(**{IS_WRITING: True})
-        # Any lane is as good as another.
-        self._recorder = self._writer.execution_options(**{LANE: os.getpid() % LANES})
+        # Any lane is as good as another; two at once have two, most of the time.
+        self._lanes: Iterator[int] = itertools.count(os.getpid())
         self._default_broker = default_broker
         self._branch = branch
         self._clock = clock or SystemClock()
@@ -349,8 +351,10 @@ class SqlStore:
             with self.writing() as tx:
                 yield tx
             return
-        with connected(self._recorder) as connection, connection.begin():
-            yield (tx := self._transaction(connection))
+        with connected(self._writer) as connection:
+            connection.execution_options(**{LANE: next(self._lanes) % LANES})
+            with connection.begin():
+                yield (tx := self._transaction(connection))
         self._committed(tx)
 
     def _committed(self, tx: SqlTransaction) -> None:

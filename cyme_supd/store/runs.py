@@ -7,12 +7,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select
+from sqlalchemy import Connection, Row, Select, delete, func, literal, select, union_all
 
 from cyme_supd.domain.job import Run, RunEvent
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.errors import NotFound
 from cyme_supd.store import models as m
+from cyme_supd.store.engine import kind_of
 from cyme_supd.store.jobs import batches
 
 _COLUMNS = m.run.c
@@ -47,14 +48,44 @@ def _since(count: int) -> Select[Any]:
 
 
 def find(connection: Connection, query: RunQuery) -> list[Run]:
+    if len(query.statuses) > 1:
+        return _of_several(connection, query)
+    page = _ordered(_matching(query, query.statuses)).offset(query.offset).limit(query.limit)
+    return read(connection, page)
+
+
+def _of_several(connection: Connection, query: RunQuery) -> list[Run]:
+    """The latest of each status by themselves: no index has several of them in order."""
+    most = query.offset + query.limit
+    each = [_ordered(_matching(query, (one,))).limit(most).subquery() for one in query.statuses]
+    all_of_them = union_all(*(select(one.c.id, one.c.fire_at) for one in each)).subquery()
+    late = all_of_them.c
+    page = select(late.id).order_by(late.fire_at.desc(), late.id.desc())
+    ids = page.offset(query.offset).limit(query.limit).subquery()
+    return read(connection, _ordered(select(m.run).join(ids, ids.c.id == _COLUMNS.id)))
+
+
+def _matching(query: RunQuery, statuses: Collection[str]) -> Select[Any]:
     wanted = select(m.run)
     if query.job_id is not None:
         wanted = wanted.where(_COLUMNS.job_id == query.job_id)
-    if query.status is not None:
-        wanted = wanted.where(_COLUMNS.status == query.status)
-    latest_first = wanted.order_by(_COLUMNS.fire_at.desc(), _COLUMNS.id.desc())
-    page = latest_first.offset(query.offset).limit(query.limit)
-    return [_run(row) for row in connection.execute(page)]
+    if query.category is not None:
+        wanted = wanted.where(_COLUMNS.category == query.category)
+    if query.since is not None:
+        wanted = wanted.where(_COLUMNS.fire_at >= query.since)
+    if query.until is not None:
+        wanted = wanted.where(_COLUMNS.fire_at < query.until)
+    for status in statuses:
+        wanted = wanted.where(_COLUMNS.status == status)
+    return wanted
+
+
+def _ordered(wanted: Select[Any]) -> Select[Any]:
+    return wanted.order_by(_COLUMNS.fire_at.desc(), _COLUMNS.id.desc())
+
+
+def read(connection: Connection, wanted: Select[Any]) -> list[Run]:
+    return [_run(row) for row in connection.execute(wanted)]
 
 
 def get(connection: Connection, id: str) -> Run:
@@ -75,7 +106,7 @@ def add(connection: Connection, runs: Iterable[Run]) -> None:
     for row in rows:
         row["status"] = str(row["status"])
     if rows:
-        connection.execute(insert(m.run), rows)
+        kind_of(connection.engine).insert(connection, m.run, rows)
 
 
 def save(connection: Connection, runs: Iterable[Run]) -> None:
@@ -91,7 +122,7 @@ def add_events(connection: Connection, events: Iterable[RunEvent]) -> None:
         for each in events
     ]
     if rows:
-        connection.execute(insert(m.run_event), rows)
+        kind_of(connection.engine).insert(connection, m.run_event, rows)
 
 
 def remove(connection: Connection, ids: Collection[str]) -> None:

@@ -12,16 +12,17 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, insert
 
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, Row, insert_one_by_one, reason
+from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, reason
 
 SCHEME = "sqlite:///"
 
@@ -83,9 +84,6 @@ class Sqlite:
         except OSError as exc:
             raise Unavailable(f"the database {path} cannot be made: {exc.strerror}") from exc
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        insert_one_by_one(connection, table, rows)
-
     def begin(self, connection: Connection, is_writing: bool) -> None:
         if is_writing:
             # A deferred transaction that reads first cannot write after somebody
@@ -112,6 +110,11 @@ class Sqlite:
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> SqliteChanges:
         return SqliteChanges(engine, busy_timeout_s)
+
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        connection.execute(insert(table), list(rows))
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         return now

@@ -22,6 +22,7 @@ from cyme_supd.testing.played import (
     Logs,
     PlayedBranch,
     PlayedClock,
+    RunLogs,
     the_launch,
 )
 from cyme_supd.testing.publisher import MemoryPublisher
@@ -105,6 +106,7 @@ class _House:
             logs=Logs(),
             publisher=self._publisher,
             backends=Backends(),
+            run_logs=RunLogs(),
             strays=MemoryStrays(),
             mailbox=fleet,
             presence=fleet,

@@ -9,10 +9,12 @@ from datetime import datetime
 from cyme_supd.domain.job import Category, Job, Run, RunEvent
 from cyme_supd.domain.jobstore import JobQuery, RunQuery
 from cyme_supd.errors import Conflict, NotFound
+from cyme_supd.testing.claiming import MemoryClaims, MemoryClaimsEdit
+from cyme_supd.testing.dispatching import MemoryDispatched, MemoryDispatchedEdit
 from cyme_supd.testing.state import State
 
 
-class MemoryJobs:
+class MemoryJobs(MemoryClaims, MemoryDispatched):
     _state: State
 
     def categories(self) -> list[Category]:
@@ -58,11 +60,7 @@ class MemoryJobs:
         return {id: self.runs(RunQuery(job_id=id, limit=count)) for id in job_ids}
 
     def runs(self, query: RunQuery) -> list[Run]:
-        found = [
-            each
-            for each in self._state.runs.values()
-            if query.job_id in (None, each.job_id) and query.status in (None, each.status)
-        ]
+        found = [each for each in self._state.runs.values() if _is_meant(each, query)]
         found.sort(key=lambda run: (run.fire_at, run.id), reverse=True)
         return found[query.offset : query.offset + query.limit]
 
@@ -72,10 +70,13 @@ class MemoryJobs:
         return self._state.runs[id]
 
     def run_events(self, run_id: str) -> list[RunEvent]:
+        # Those of runs that are forgotten stay in the list: by their places they have numbers.
+        if run_id not in self._state.runs:
+            return []
         return [each for each in self._state.run_events if each.run_id == run_id]
 
 
-class MemoryJobsEdit:
+class MemoryJobsEdit(MemoryClaimsEdit, MemoryDispatchedEdit):
     _state: State
 
     def add_category(self, name: str) -> None:
@@ -130,6 +131,16 @@ def _is_wanted(job: Job, query: JobQuery) -> bool:
         query.id in (None, job.id)
         and query.category in (None, job.category)
         and query.category_id in (None, Category(job.category).id)
+    )
+
+
+def _is_meant(run: Run, query: RunQuery) -> bool:
+    return (
+        query.job_id in (None, run.job_id)
+        and query.category in (None, run.category)
+        and (not query.statuses or run.status in query.statuses)
+        and (query.since is None or run.fire_at >= query.since)
+        and (query.until is None or run.fire_at < query.until)
     )
 
 

@@ -63,6 +63,24 @@ class Logs:
 
 
 @dataclass
+class RunLogs:
+    """What runs have printed on this host, by job and run."""
+
+    known: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def read(self, job: str, run: str, place: Place | None, size: int) -> Piece | None:
+        content = self.known.get((job, run))
+        return None if content is None else Logs(content).read(run, place, size)
+
+    def part(self, job: str, run: str, begin: int | None, size: int) -> tuple[int, bytes] | None:
+        content = self.known.get((job, run))
+        if content is None:
+            return None
+        start = max(0, len(content) - size) if begin is None else begin
+        return len(content), content[start : start + size]
+
+
+@dataclass
 class Backends:
     """Result backends, by URL and id: state, result, error."""
 

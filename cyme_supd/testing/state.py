@@ -8,7 +8,7 @@ from datetime import datetime
 from cyme_supd.domain.access import Token, User
 from cyme_supd.domain.audit import Event
 from cyme_supd.domain.claim import Claim
-from cyme_supd.domain.job import Job, Run, RunEvent
+from cyme_supd.domain.job import Job, Run, RunEvent, RunOutput
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.samples import Sample
@@ -47,6 +47,9 @@ class State:
     jobs: dict[str, Job] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     run_events: list[RunEvent] = field(default_factory=list)
+    run_outputs: dict[str, RunOutput] = field(default_factory=dict)
+    withdrawals: dict[str, datetime] = field(default_factory=dict)
+    shared_keys: dict[str, str] = field(default_factory=dict)
     ledger: LedgerState = field(default_factory=LedgerState)
 
     def copy(self) -> State:
@@ -75,5 +78,8 @@ class State:
             dict(self.jobs),
             dict(self.runs),
             list(self.run_events),
+            dict(self.run_outputs),
+            dict(self.withdrawals),
+            dict(self.shared_keys),
             self.ledger.copy(),
         )

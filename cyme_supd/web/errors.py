@@ -69,12 +69,18 @@ def of_http(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
         return of_anything(error)
-    kind, message, hint = _BY_STATUS.get(status, (Invalid, "the request cannot be read", ""))
-    response = of_ours(kind(message, hint))
+    response = of_ours(in_words(error))
     for name, value in error.get_headers():
         if name.lower() == "allow":
             response.headers["Allow"] = value
     return response
+
+
+def in_words(error: HTTPException) -> CymeError:
+    """Ours for one of what routing and the parsing of a request refuse."""
+    otherwise = (Invalid, "the request cannot be read", "")
+    kind, message, hint = _BY_STATUS.get(error.code or 0, otherwise)
+    return kind(message, hint)
 
 
 def of_anything(error: Exception) -> Response:

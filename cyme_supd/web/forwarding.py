@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 #: In an answer that has no room for it: the branches that it is without.
 UNKNOWN = "Cyme-Unknown"
+#: In an answer with what a run has printed: which bytes these are, of how many.
+OUTPUT = "Cyme-Output"
 #: Headers that belong to an answer; the others are those of whoever gives it.
-_OWN = frozenset({"content-type", "link", "location", "retry-after", "allow", UNKNOWN.lower()})
+_OWN = frozenset(
+    {"content-type", "link", "location", "retry-after", "allow", UNKNOWN.lower(), OUTPUT.lower()}
+)
 
 
 def is_forwarded() -> bool:

@@ -23,10 +23,11 @@ from cyme_supd.domain.jobfields import (
 from cyme_supd.domain.jobstore import DEFAULT_PAGE, MAX_PAGE, SORTS, JobQuery, RunQuery
 from cyme_supd.domain.naming import NAME
 from cyme_supd.domain.schedule import MAX_SCHEDULE
-from cyme_supd.domain.values import shown
+from cyme_supd.domain.span import parse_span
+from cyme_supd.domain.values import instant, shown
 from cyme_supd.errors import Invalid
 from cyme_supd.web.params import Params
-from cyme_supd.web.schemas import Change, Flag, Shown, Text, Whole
+from cyme_supd.web.schemas import Change, Flag, LogQuery, Shown, Text, Whole
 
 MAX_PREVIEW = 1000
 Status = Literal[
@@ -149,11 +150,37 @@ class JobQueryOne(Shown):
 
 class RunsQuery(Paged):
     job_id: Text = Field(default=None, max_length=64)
-    status: Text = Field(default=None, max_length=16)
+    status: Text = Field(default=None, max_length=128)
+    category_name: Text = Field(default=None, max_length=128)
+    since: Text = None
+    before: Text = None
 
     def query(self, more: int = 0) -> RunQuery:
-        _check_word("job_id", self.job_id)
-        return RunQuery(self.job_id, self.status, self.offset, self.limit + more)
+        for name in ("job_id", "category_name"):
+            _check_word(name, getattr(self, name))
+        words = [each.strip() for each in (self.status or "").split(",")]
+        return RunQuery(
+            job_id=self.job_id,
+            statuses=tuple(dict.fromkeys(each for each in words if each)),
+            category=self.category_name,
+            since=None if self.since is None else instant("since", self.since),
+            until=None if self.before is None else instant("before", self.before),
+            offset=self.offset,
+            limit=self.limit + more,
+        )
+
+
+class OutputQuery(LogQuery):
+    begin: Whole = Field(default=None, ge=0, le=2**62)
+
+
+class Pruning(Change):
+    keep: Whole = Field(default=None, ge=0, le=1_000_000)
+    older: Text = None
+
+    @property
+    def older_s(self) -> float | None:
+        return None if self.older is None else parse_span("older", self.older)
 
 
 def _check_word(name: str, value: str | None) -> None:
@@ -193,10 +220,14 @@ class Run(TypedDict):
     finished_at: str | None
     attempt: int
     exit_code: int | None
+    signal: int | None
     host: str | None
     branch: str | None
     instance: str | None
+    app: str | None
+    is_cancelling: bool
     reason: str | None
+    log_url: str | None
 
 
 class Job(TypedDict):
@@ -235,6 +266,7 @@ class JobAlone(JobWithRuns):
     """``upcoming`` are the next fire times, as many as were asked for."""
 
     upcoming: list[str]
+    schedule_in_words: str
 
 
 class JobsPage(TypedDict):
@@ -295,7 +327,11 @@ class RunEvent(TypedDict):
 
 
 class RunAlone(Run):
+    """``output_size`` is of all that it has printed, of which not all may be kept."""
+
     events: list[RunEvent]
+    output_size: int
+    is_output_truncated: bool
 
 
 class OneRun(TypedDict):
@@ -304,3 +340,38 @@ class OneRun(TypedDict):
 
 class RunAnswer(TypedDict):
     data: OneRun
+
+
+class OneRunChanged(TypedDict):
+    run: Run
+
+
+class RunChangedAnswer(TypedDict):
+    data: OneRunChanged
+
+
+class Pruned(TypedDict):
+    """``is_done`` where no more are to be forgotten; else there was not the time for all."""
+
+    runs: int
+    is_done: bool
+
+
+class Trouble(TypedDict):
+    """A job that should have run and did not, or failed; ``run_id`` where there is a run."""
+
+    kind: Literal["overdue", "unclaimed", "missed", "failed"]
+    job_id: str
+    category_name: str
+    job_name: str
+    run_id: str | None
+    since: str
+    message: str
+
+
+class Troubles(TypedDict):
+    troubles: list[Trouble]
+
+
+class TroublesAnswer(TypedDict):
+    data: Troubles

@@ -6,7 +6,7 @@ asked for it; nobody else may have it then, or each of its jobs would run twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -20,6 +20,7 @@ from cyme_supd.service import Fleet, NotHeldHere, Question, Replies
 from cyme_supd.service.fleet import READ_S
 from cyme_supd.web import gathering, wire
 from cyme_supd.web.forwarding import bodies, informed, marked, question, response
+from cyme_supd.web.jobparams import Paged
 from cyme_supd.web.params import read
 from cyme_supd.web.scopes import Path, View, and_tell, patience_s
 
@@ -100,6 +101,17 @@ class Pages:
         return marked(wire.answer({"data": page}), replies.unknown)
 
 
+def page(key: str, found: Sequence[Mapping[str, Any]], sent: Paged) -> Response:
+    """What was *found*, with one more than fits where there is another page."""
+    shown = {
+        key: found[: sent.limit],
+        "page": sent.number,
+        "per_page": sent.limit,
+        "has_more": len(found) > sent.limit,
+    }
+    return wire.answer({"data": shown})
+
+
 def job_order(sent: Any) -> Key:
     """As the store has them: what has no time comes last, whichever way."""
     query = sent.query()
@@ -119,6 +131,20 @@ def categories(here: Any, others: gathering.Answers, unknown: gathering.Unknown)
     everybody = [here, *others.values()]
     found = {each["name"]: each for one in everybody for each in one["data"]["categories"]}
     return {"data": {"categories": [found[name] for name in sorted(found)]}}
+
+
+def troubles(here: Any, others: gathering.Answers, unknown: gathering.Unknown) -> Any:
+    everybody = [here, *others.values()]
+    found = [each for one in everybody for each in one["data"]["troubles"]]
+    return {"data": {"troubles": sorted(found, key=lambda each: str(each["since"]))}}
+
+
+def pruned(here: Any, others: gathering.Answers, unknown: gathering.Unknown) -> Any:
+    everybody = [here, *others.values()]
+    return {
+        "runs": sum(each["runs"] for each in everybody),
+        "is_done": all(each["is_done"] for each in everybody),
+    }
 
 
 class _Backwards:

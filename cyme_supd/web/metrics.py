@@ -22,6 +22,7 @@ from cyme_supd import __version__
 from cyme_supd.domain.metrics import COUNTED, GAUGES, Family, Key
 from cyme_supd.domain.status import Branch
 from cyme_supd.service import Measured, Measures, Service
+from cyme_supd.web.jobmetrics import of_jobs
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import Routes
 from cyme_supd.web.schemas import Nothing
@@ -78,6 +79,7 @@ class _Scrape(Collector):
             ("app", "queue"),
             found.consumers,
         )
+        yield from of_jobs(found.jobs)
         yield from _of_totals(found)
 
 

@@ -13,7 +13,8 @@ from cyme_supd import __version__
 from cyme_supd.domain.naming import NAME, NAME_HINT
 from cyme_supd.domain.task import METHODS
 from cyme_supd.web import words
-from cyme_supd.web.forwarding import UNKNOWN
+from cyme_supd.web.forwarding import OUTPUT, UNKNOWN
+from cyme_supd.web.jobparams import OutputQuery
 from cyme_supd.web.operations import Operation, operations
 from cyme_supd.web.schemas import LogQuery, Page, Waiting
 from cyme_supd.web.shapes import Schema, Shapes, plain, statuses
@@ -70,6 +71,10 @@ _HEADERS: Mapping[str, Schema] = {
     "Location": {"description": "Where its state is told.", "schema": {"type": "string"}},
     UNKNOWN: {
         "description": "The branches that the answer is without, where some did not say.",
+        "schema": {"type": "string"},
+    },
+    OUTPUT: {
+        "description": "Which bytes these are, and of how many: `bytes 0-9/9`.",
         "schema": {"type": "string"},
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
@@ -203,7 +208,7 @@ def _responses(each: Operation, shapes: Shapes) -> dict[str, Any]:
     refused = _READING if each.methods == "GET" else _CHANGING
     if each.params is not None and issubclass(each.params, Waiting):
         refused = (*refused, 408)
-    if each.params is LogQuery:
+    if each.params is not None and issubclass(each.params, LogQuery):
         refused = (*refused, 501)
     found = {str(status): {"$ref": f"#/components/responses/{status}"} for status in refused}
     for status, kind in statuses(each).items():
@@ -231,7 +236,9 @@ def _headers(each: Operation) -> Iterable[str]:
         yield "Link"
     if each.methods == "VERB":
         yield "Location"
-    elif each.noun not in ("meta", "contract"):
+    if each.params is OutputQuery:
+        yield OUTPUT
+    if each.methods != "VERB" and each.noun not in ("meta", "contract"):
         yield UNKNOWN
 
 

@@ -241,6 +241,16 @@ class Removal(_ForAll):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts(_ForAll):
+    """A change that each makes of what it has; *merge* makes one of what they say."""
+
+    merge: gathering.Merge
+
+    def answer(self, fleet: Fleet, view: View, path: Path) -> Response:
+        return Everyone(self.merge).answer(fleet, view, path)
+
+
+@dataclass(frozen=True, slots=True)
 class Rolling(_ForAll):
     """A rolling restart, of which each branch makes its own part.
 

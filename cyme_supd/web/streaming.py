@@ -25,7 +25,8 @@ _HEADERS = {
 }
 
 #: What there is to send by now, in the form of :func:`event`; mostly nothing.
-Source = Callable[[], str]
+#: ``None`` when there will be nothing more.
+Source = Callable[[], str | None]
 
 
 def stream(service: Service, source: Source) -> Response:
@@ -61,6 +62,8 @@ def _parts(service: Service, source: Source, client: socket.socket | None) -> It
             text = source()
         except CymeError:
             # Who comes back is told of it.
+            return
+        if text is None:
             return
         if not text and clock.monotonic() - said_at >= QUIET_S:
             text = ": nothing new\n\n"

@@ -221,8 +221,43 @@ ROUTES = {
     ),
     "POST /api/jobs/<id>/pause/": "Hold it: it is not due until somebody resumes it.",
     "POST /api/jobs/<id>/resume/": "Have it go on, from its next fire time on.",
-    "GET /api/runs/": "``data`` with the ``runs`` of a page, the latest fire time first.",
-    "GET /api/runs/<id>/": "``data`` with the ``run`` and its ``events``, in their order.",
+    "POST /api/jobs/<id>/run/": (
+        "Run it once, now, whatever its schedule says and whoever holds it: ``202`` with the "
+        "``run``. While another run of it is under way its ``overlap`` decides: for ``skip`` it "
+        "is ``409``, for ``queue`` the run waits for that one to end."
+    ),
+    "GET /api/jobs/troubles/": (
+        "The jobs that need somebody, those for longest first: ``data`` with ``troubles``, each "
+        "with its ``kind``. ``overdue``: due for a minute, and no injector has taken it; "
+        "``unclaimed``: ordered for three minutes, and no runner has; ``missed``: left out, for "
+        "nobody was there in time; ``failed``: failed, timed out or lost, and not to be tried "
+        "again. The last two until it has run well, or for a week."
+    ),
+    "GET /api/runs/": (
+        "``data`` with the ``runs`` of a page, the latest fire time first. Of what is "
+        "``failed,timed_out,lost`` somebody may want to know."
+    ),
+    "GET /api/runs/<id>/": (
+        "``data`` with the ``run`` and its ``events``, in their order. ``log_url`` is where its "
+        "log lines are, if the branch was started with ``--run-log-url``."
+    ),
+    "GET /api/runs/<id>/output/": (
+        "The end of what it printed, as text; the header ``Cyme-Output`` says which bytes of how "
+        "many. Where it ran, all of it can be had in parts, by ``begin``; elsewhere the last 64 "
+        "KiB. With ``follow`` as server-sent events: ``tail``, the end of it, then ``more``, the "
+        "lines that come, then ``end`` with its status. That ends after a minute, and goes on "
+        "where it was with ``Last-Event-ID``; ``204`` after the ``end``. Only a branch that has "
+        "its job can: through another one it is ``501``, and the hint says where to ask."
+    ),
+    "POST /api/runs/<id>/cancel/": (
+        "End it: ``200`` where nobody had begun it, ``202`` where its runner is told to end it. "
+        "One that has ended is ``409``."
+    ),
+    "POST /api/runs/prune/": (
+        "Forget runs that have ended: all but the latest ``keep`` of each job, and those "
+        "``older``. ``runs`` says how many they were; where ``is_done`` is false there are more: "
+        "ask again."
+    ),
     "GET /branches/": "The ids of the branches that live, as a list.",
     "GET /branches/<id>/": (
         "What it was started with, and how its host is. ``moving`` is ``null``, or how it moves "

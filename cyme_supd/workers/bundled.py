@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from celery import Celery, Task, bootsteps
@@ -23,7 +24,7 @@ from cyme_supd.domain.target import Policy
 from cyme_supd.domain.task import RESULTS_PREFIX, TASK, TaskState, UrlRequest, bytes_of
 from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.runner.task import Lazy
-from cyme_supd.workers import settling, taking
+from cyme_supd.workers import granting, settling, taking
 from cyme_supd.workers.fetch import FetchFailed, fetch
 from cyme_supd.workers.outgoing import Message, as_json
 from cyme_supd.workers.reports import Reports
@@ -51,6 +52,7 @@ taking.install()
 app = Celery("cyme", set_as_current=True)
 app.steps["consumer"].add(PutAgain)
 app.steps["consumer"].add(settling.Settling)
+app.steps["consumer"].add(granting.Granting)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",
@@ -106,16 +108,18 @@ def request(
 
 @app.task(
     name=JOB_TASK,
+    bind=True,
     ignore_result=True,
-    # Who gets it again finds the run claimed, or claims it: at most once.
+    # As soon as the run is granted, where that can be. Who gets it again before finds
+    # the run claimed, or claims it: at most once.
     acks_late=True,
     reject_on_worker_lost=True,
     throws=(CymeError,),
 )  # type: ignore[untyped-decorator]
-def job(order: str) -> str | None:
+def job(self: Task, order: str) -> str | None:
     """Run a job, if whoever holds the database grants the run to this worker."""
     try:
-        return runner.handle(order)
+        return runner.handle(order, partial(granting.granted.tell, self.request.id))
     except Unavailable as exc:
         raise Reject(str(exc), requeue=True) from exc
 

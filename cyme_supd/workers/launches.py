@@ -137,14 +137,14 @@ class WorkerLogs:
     def read(self, name: str, place: Place | None, size: int) -> Piece:
         try:
             with open(self._instances / name / "worker.log", "rb") as file:
-                return _piece(file, place, size)
+                return piece(file, place, size)
         except FileNotFoundError:
             return Piece(b"", Place())
         except OSError as exc:
             raise Unavailable(f"cannot read the log of {name}: {exc}") from exc
 
 
-def _piece(file: BinaryIO, place: Place | None, size: int) -> Piece:
+def piece(file: BinaryIO, place: Place | None, size: int) -> Piece:
     number, end = os.fstat(file.fileno()).st_ino, file.seek(0, os.SEEK_END)
     is_known = place is not None and place.file == number and place.offset <= end
     begin = place.offset if place is not None and is_known else 0

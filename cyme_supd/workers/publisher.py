@@ -6,13 +6,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from kombu import Queue as KombuQueue
-
 from cyme_supd.clock import Clock
-from cyme_supd.domain.declaration import entry
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.task import TASK, UrlRequest
-from cyme_supd.errors import Conflict, Unavailable
+from cyme_supd.errors import Unavailable
+from cyme_supd.workers.declared import Declared
 from cyme_supd.workers.outgoing import Message, NoRoute, Outgoing, as_json
 
 #: A broker that has not taken a message by then is as good as gone. All of
@@ -29,8 +27,8 @@ _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 class UrlPublisher:
     """The port ``Publisher``: each broker's connections and declarations, kept.
 
-    A queue is declared once, on a channel that may break, and then again
-    when the broker says that it has it no more.
+    A queue is declared once, and then again when the broker says that it has it
+    no more.
     """
 
     def __init__(self, clock: Clock, origin: str) -> None:
@@ -67,10 +65,9 @@ class UrlPublisher:
 
 class _Broker:
     def __init__(self, url: str) -> None:
-        self._is_amqp = not url.startswith("redis")
         self._single = Outgoing(url, TIMEOUT_S)
         self._batch = Outgoing(url, BATCH_TIMEOUT_S, is_whole=True)
-        self._declared: set[str] = set()
+        self._declared = Declared(self._single, is_amqp=not url.startswith("redis"))
         self.asleep_until = float("-inf")
 
     def check_awake(self, now: float) -> None:
@@ -79,73 +76,18 @@ class _Broker:
 
     def put(self, queue: Queue, messages: Sequence[Message]) -> None:
         outgoing = self._single if len(messages) == 1 else self._batch
-        self._ensure(queue)
+        self._declared.ensure(queue)
         try:
             outgoing.put(queue.name, messages)
         except NoRoute:
             # It has expired, or somebody has deleted it.
-            self._declared.clear()
-            self._ensure(queue)
+            self._declared.forget()
+            self._declared.ensure(queue)
             outgoing.put(queue.name, messages)
 
     def close(self) -> None:
         self._single.close()
         self._batch.close()
-
-    def _ensure(self, queue: Queue) -> None:
-        """Have the queue there, as it was declared by whoever came first."""
-        if not self._is_amqp:
-            _refuse_fanout(queue)
-            return
-        declared = entry(queue)
-        key = f"{queue.name} {declared['digest']}"
-        if key not in self._declared:
-            if not self._is_there(queue.name):
-                self._declare(kombu_queue(declared))
-            self._declared.add(key)
-
-    def _is_there(self, name: str) -> bool:
-        with self._single.channel() as channel:
-            try:
-                channel.queue_declare(name, passive=True)
-            except channel.connection.channel_errors as exc:
-                if getattr(exc, "reply_code", None) == _NOT_FOUND:
-                    return False
-                raise Conflict(f"the broker refuses {name!r}: {exc}") from exc
-        return True
-
-    def _declare(self, queue: KombuQueue) -> None:
-        with self._single.channel() as channel:
-            try:
-                queue(channel).declare()
-            except channel.connection.channel_errors as exc:
-                raise Conflict(
-                    f"the broker refuses {queue.name!r} as it is declared: {exc}",
-                    "change the declaration, or what the broker has",
-                ) from exc
-
-
-_NOT_FOUND = 404
-
-
-def kombu_queue(declared: dict[str, object]) -> KombuQueue:
-    """The queue behind a full declaration, as :func:`entry` writes it."""
-    options = declared["options"]
-    return KombuQueue.from_dict(
-        declared["name"],
-        exchange=declared["exchange"],
-        exchange_type=declared["exchange_type"],
-        routing_key=declared["routing_key"],
-        **(options if isinstance(options, dict) else {}),
-    )
-
-
-def _refuse_fanout(queue: Queue) -> None:
-    if queue.exchange_type == "fanout":
-        raise Conflict(
-            f"{queue.name!r} is bound to a fanout exchange, and on Redis those keep nothing",
-            "queue URLs to a direct or topic one, or use RabbitMQ",
-        )
 
 
 def _message(id: str, request: UrlRequest, reply_to: str, more: Mapping[str, str]) -> Message:

@@ -21,6 +21,8 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.transport.virtual import Empty
 
+from cyme_supd.domain.orders import RUNNER_EXPIRES_S, RUNNER_PREFIX
+
 #: The queues there are copies for; the copies of one are in a hash of its own.
 QUEUES = "cyme.untaken"
 
@@ -164,6 +166,11 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
     def put(self, queue: str, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """Put prepared messages, each with its id, into *queue*: all or none."""
         given = self._given(queue, messages)
+        if queue.startswith(RUNNER_PREFIX):
+            # A runner asks for what it does not get; and it may be gone.
+            self.client.execute_command("LPUSH", queue, *given[2::2])
+            self.client.execute_command("EXPIRE", queue, RUNNER_EXPIRES_S)
+            return
         # The client for blocking commands: this channel has none to wait for.
         self.client.execute_command("EVAL", PUT, 3, queue, copies_of(queue), QUEUES, *given)
 
@@ -285,6 +292,13 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
 
 
 TRANSPORT = f"{__name__}:{Transport.__name__}"
+
+
+def depth(channel: Any, queue: str) -> int:
+    """How many messages wait in *queue*; the broker is asked, on AMQP by that channel."""
+    if channel.connection.client.transport.driver_type == "redis":
+        return int(channel._size(queue))
+    return int(channel.queue_declare(queue, passive=True).message_count)
 
 
 def transport_of(url: str) -> str | None:

@@ -69,7 +69,8 @@ STEPS = (
     Step(
         "cyme-branch :{port} -i {branch}{with_broker}",
         "``make run`` starts a branch, prints where everything is, and stays in the foreground. So "
-        "does the command itself, which is in ``.venv/bin``",
+        "does the command itself, which is in ``.venv/bin`` like the others below: "
+        "``. .venv/bin/activate`` has a shell find them",
         does="start",
     ),
     Step(
@@ -174,9 +175,9 @@ STEPS = (
     ),
     Step(
         "curl '{url}/foo/queue/tasks/{target}/hello?name=Ada'",
-        "Queue a URL, here one of a small web server on port 8080: a worker that consumes from "
-        "``tasks`` requests it, with the verb that you used, and what comes back is the task's "
-        "result",
+        "Queue a URL, here one of a small web server on port 8080 (``python -m docs.tour.target`` "
+        "in a third terminal is it): a worker that consumes from ``tasks`` requests it, with the "
+        "verb that you used, and what comes back is the task's result",
         status=202,
         answer={"url": "{target}/hello?name=Ada", "queue": "tasks", "method": "GET"},
         shows="uuid url queue method",

@@ -1,21 +1,28 @@
-"""The web server that the tour's URLs are of, and what it got."""
+"""The web server that the tour's URLs are of, and what it got.
+
+``python -m docs.tour.target`` is one on port 8080, for who takes the tour by hand.
+"""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from docs.tour.steps import Arrives
 
+#: As the README has it.
+PORT = 8080
+
 
 class Target(ThreadingHTTPServer):
     """Greets whoever is named, in the query or in a form."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Greeter)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Greeter)
         self.got: list[Arrives] = []
 
     @property
@@ -59,3 +66,19 @@ def target() -> Iterator[Target]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def main(argv: list[str]) -> None:
+    """Serve on the port that is named, until ^C."""
+    port = int(argv[0]) if argv else PORT
+    try:
+        server = Target(port)
+    except OSError as exc:
+        sys.exit(f"target: port {port} is not to be had: {exc.strerror}; name another")
+    with server, suppress(KeyboardInterrupt):
+        print(f"greets whoever is named: {server.url}/hello?name=Ada", flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -34,7 +34,14 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(params=[False, True], ids=["stock", "extension"])
+#: Without Cyme's extension in it, and with it.
+EACH = [
+    pytest.param(False, id="stock", marks=pytest.mark.faults),
+    pytest.param(True, id="extension"),
+]
+
+
+@pytest.fixture(params=EACH)
 def host(request: pytest.FixtureRequest, folder: Path) -> Iterator[Debian]:
     """At the end its own programs are the processes that they were."""
     with debian(folder, request.param) as made:
@@ -82,6 +89,7 @@ def steps(host: Debian) -> Iterator[Step]:
         yield replace(step, command=command.replace("instances/branch.log", LOG))
 
 
+@pytest.mark.parametrize("host", [False, True], ids=["stock", "extension"], indirect=True)
 def test_the_tutorial(host: Debian) -> None:
     port = free_port()
     names = {
@@ -235,7 +243,7 @@ def test_a_worker_that_dies_and_one_that_is_scaled(branch: Attached, host: Debia
     assert "w1" not in host.programs()
 
 
-@pytest.fixture(params=[False, True], ids=["stock", "extension"])
+@pytest.fixture(params=EACH)
 def mortal(request: pytest.FixtureRequest, folder: Path) -> Iterator[Debian]:
     """One that may end."""
     with debian(folder, request.param) as made:

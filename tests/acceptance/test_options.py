@@ -144,36 +144,16 @@ def test_forms_of_the_address(form: str) -> None:
         assert host.get("/ping/") == {"ok": "pong"}
 
 
-@pytest.mark.parametrize("address", ["0", "65536", "x", ":", "1.2.3.4", "a b:1", "::1:80", "-1"])
-def test_addresses_that_are_none(address: str, tmp_path: Path) -> None:
-    done = cyme_branch("--", address, "-D", "root", cwd=tmp_path)
+@pytest.mark.parametrize("words", [("--", "1.2.3.4"), ("--instance-dri", "x")])
+def test_words_that_are_none(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = cyme_branch(*words, "-D", "root", cwd=tmp_path)
     assert done.returncode == 2
+    assert done.stderr
     assert not (tmp_path / "root").exists()
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
-    [("--instance-dri", "--instance-dir"), ("--brokr", "--broker"), ("--loglevl", "--loglevel")],
-)
-def test_a_misspelt_option(word: str, meant: str, tmp_path: Path) -> None:
-    done = cyme_branch(word, "x", cwd=tmp_path)
-    assert done.returncode == 2
-    assert meant in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        (["-b", "http://h/"], "transport"),
-        (["-i", "a b"], "name"),
-        (["-i", "../b"], "name"),
-        (["-l", "LOUD"], "LOUD"),
-        (["--sup-interval", "0"], "--sup-interval"),
-        (["-C", "0"], "--numc"),
-        (["--fleet", "a b"], "name"),
-        (["--fleet", "celery"], "reserved"),
-        (["-c", "/no/such/file"], "/no/such/file"),
-    ],
+    ("words", "named"), [(["-b", "http://h/"], "transport"), (["--fleet", "celery"], "reserved")]
 )
 def test_values_that_cannot_be(words: list[str], named: str, tmp_path: Path) -> None:
     done = cyme_branch("-D", "root", *words, cwd=tmp_path)

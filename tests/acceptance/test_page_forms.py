@@ -73,6 +73,10 @@ def test_an_app(page: Browser, host: BranchHost) -> None:
     page.send("add-app", "Add", name=APP, stop_timeout_s="soon")
     page.sees("a whole number is needed")
     page.fill("stop_timeout_s", "20", "#add-app")
+    # No part of a password is shown, not even of one that should have been encoded.
+    page.fill("broker", "amqp://boris:s3:cr/t@1@mq.example/v", "#add-app")
+    assert '"amqp://boris:********@mq.example/v"' in page.text("#add-app [data-curl]")
+    page.fill("broker", "", "#add-app")
     assert f"curl -X PUT '{page.origin}/{APP}/'" in page.text("#add-app [data-curl]")
     page.click("Add", within="#add-app")
     page.arrives(APP_PAGE)

@@ -23,9 +23,10 @@ from cyme_supd.domain.task import Task, TaskState, results_queue
 from cyme_supd.errors import Invalid, Unavailable
 from cyme_supd.workers import taking
 from cyme_supd.workers.boot.cyme_unacked import options
+from cyme_supd.workers.inbox import MOST
 from cyme_supd.workers.outgoing import Message, Outgoing, as_json
 from cyme_supd.workers.reports import Reports
-from cyme_supd.workers.results import MOST, Inboxes
+from cyme_supd.workers.results import Inboxes
 from tests.support import eventually
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

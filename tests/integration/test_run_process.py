@@ -96,7 +96,7 @@ def test_the_timeout_ends_all_of_it(start: Start) -> None:
 
 def test_who_hears_the_timeout_may_tidy_up(start: Start) -> None:
     process, log = start(
-        command="trap 'echo bye; exit 0' TERM; sleep 4321.5 & wait", timeout_s=0.5, grace_s=10.0
+        command="trap 'echo bye; exit 0' TERM; sleep 4321.5 & wait", timeout_s=2.0, grace_s=10.0
     )
     assert (end_of(process).status, log.read_text()) == (RunEnd.TIMED_OUT, "bye\n")
 
@@ -161,6 +161,15 @@ def test_the_environment_is_the_jobs_own(start: Start, monkeypatch: pytest.Monke
     assert found["CYME_FIRE_TIME"] == "2026-01-02T03:04:05+00:00"
 
 
+@pytest.fixture
+def in_the_background() -> Iterator[None]:
+    """As a shell starts what is to be there."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGQUIT, before)
+
+
+@pytest.mark.usefixtures("in_the_background")
 def test_what_a_job_inherits(start: Start) -> None:
     with open("/etc/passwd", "rb") as secret:
         os.set_inheritable(secret.fileno(), True)

@@ -261,7 +261,8 @@ def test_no_key_no_runner(dispatcher: Dispatcher, alone: Alone, tmp_path: Path) 
 def test_a_run_that_cannot_be_started_is_told(
     dispatcher: Dispatcher, inside: Callable[..., Runner], root: Path
 ) -> None:
-    (root / "runs").write_text("in the way")
+    (root / "runs").mkdir()
+    (root / "runs" / "j1").write_text("in the way")
     run = a_grant(argv=("true",))
     dispatcher.runs[run.run] = run
     order = dispatcher.seal.close(Order(run.run, "j1", dispatcher.reply))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -16,7 +17,6 @@ from cyme_supd.domain.spec import App, Instance
 from cyme_supd.domain.task import Task, TaskState
 from cyme_supd.errors import Conflict, CymeError, Unavailable
 from cyme_supd.store.engine import connected
-from cyme_supd.store.kinds import LANE
 from cyme_supd.store.migrations import migrate
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.servers import CONNECT_TIMEOUT_S, FRESH_S
@@ -141,7 +141,7 @@ class TestTogether:
 
             def take(store: SqlStore, holder: str, lane: int) -> None:
                 # Not one after the other for being in the same lane.
-                store._recorder = store._writer.execution_options(**{LANE: lane})
+                store._lanes = itertools.repeat(lane)
                 for number in range(8):
                     with store.recording() as recorded:
                         got = recorded.take_lease(f"b{number}", holder, AT, 60.0)

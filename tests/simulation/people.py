@@ -17,7 +17,7 @@ from cyme_supd.testing.questions import MemoryQuestions
 from cyme_supd.testing.strays import MemoryStrays
 from tests.simulation.branch import BRANCH
 from tests.simulation.supervisord import FOREIGN
-from tests.unit.service_support import Backends, Logs
+from tests.unit.service_support import Backends, Logs, RunLogs
 from tests.unit.values import BROKER, INTERVAL_S, the_launch
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class People:
             backends=Backends(),
             launched=MemoryLaunches(),
             launch_of=the_launch,
+            run_logs=RunLogs(),
             strays=MemoryStrays(),
             mailbox=nobody,
             presence=nobody,

@@ -8,6 +8,11 @@ from html.parser import HTMLParser
 
 from flask.testing import FlaskClient
 
+from cyme_supd.domain.job import Run, RunStatus, job_id, run_id
+from tests.unit.service_support import START, World
+
+JOB = job_id("example", "a")
+RUN = run_id(JOB, START)
 PAGES = (
     "",
     "apps/",
@@ -19,6 +24,10 @@ PAGES = (
     "instances/foo/w1/",
     "queues/",
     "queues/foo/tasks/",
+    "jobs/",
+    f"jobs/{JOB}/",
+    "jobs/runs/",
+    f"jobs/runs/{RUN}/",
     "decisions/",
     "audit/",
     "users/",
@@ -82,6 +91,14 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._form = None
+
+
+def put_a_job(client: FlaskClient, house: World) -> None:
+    """With a run that has not ended."""
+    entry = {"name": "a", "schedule": "R/2013-05-29T00:00:00/PT1M", "command": "sleep 10"}
+    client.put("/api/category/example/", json={"jobs": [entry]})
+    with house.store.writing() as tx:
+        tx.add_runs([Run(RUN, JOB, "example", "a", START, RunStatus.RUNNING, START)])
 
 
 def requests_of(client: FlaskClient, pages: Iterable[str] = PAGES) -> Iterator[Request]:

@@ -18,6 +18,7 @@ from cyme_supd.testing.played import Hints as Hints
 from cyme_supd.testing.played import Logs as Logs
 from cyme_supd.testing.played import PlayedBranch as PlayedBranch
 from cyme_supd.testing.played import PlayedClock as PlayedClock
+from cyme_supd.testing.played import RunLogs as RunLogs
 from cyme_supd.testing.played import the_launch
 from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.questions import MemoryQuestions
@@ -37,6 +38,7 @@ class World:
     clock: PlayedClock
     hints: Hints
     logs: Logs
+    run_logs: RunLogs
     questions: MemoryQuestions
     broker_queues: MemoryBrokerQueues
     branch: PlayedBranch
@@ -56,6 +58,7 @@ class World:
             logs=self.logs,
             publisher=self.publisher,
             backends=self.backends,
+            run_logs=self.run_logs,
             strays=self.strays,
             mailbox=self.fleet,
             presence=self.fleet,
@@ -85,6 +88,7 @@ def world(
         clock,
         hints,
         logs,
+        RunLogs(),
         questions,
         broker_queues,
         branch,

@@ -114,6 +114,12 @@ def test_defaults(run: Run) -> None:
         "port": 8000,
         "has_httpd": True,
         "has_srs": True,
+        "has_scheduler": True,
+        "has_monitor": True,
+        "redact": (),
+        "redact_tasks": (),
+        "keep_tasks": (),
+        "lost_after": 3600.0,
         "numc": 2,
         "fleet": "cyme",
         "sup_interval": 5.0,
@@ -132,6 +138,9 @@ def test_defaults(run: Run) -> None:
         "alert_webhook": "",
         "alert_depth": 10_000,
         "alert_age": 3600.0,
+        "runs_keep": 100,
+        "runs_expire_s": 7776000.0,
+        "run_log_url": "",
         "is_insecure": False,
         "url_allow": (),
         "url_deny": (),
@@ -225,3 +234,29 @@ def test_a_webhook_that_is_none_is_refused_and_not_repeated(run: Run) -> None:
     assert "s3cret" not in said.output
     run(CYME_ALERT_WEBHOOK="https://hooks.example/a")
     assert run.settings["alert_webhook"] == "https://hooks.example/a"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--", "0"], "0"),
+        (["--", "-1"], "-1"),
+        (["--", "1.2.3.4"], "1.2.3.4"),
+        (["--instance-dri", "x"], "--instance-dir"),
+        (["--brokr", "x"], "--broker"),
+        (["--loglevl", "x"], "--loglevel"),
+        (["-b", "http://h/"], "transport"),
+        (["-i", "a b"], "name"),
+        (["-i", "../b"], "name"),
+        (["-l", "LOUD"], "LOUD"),
+        (["--sup-interval", "0"], "--sup-interval"),
+        (["-C", "0"], "--numc"),
+        (["--fleet", "a b"], "name"),
+        (["--fleet", "celery"], "reserved"),
+        (["-c", "/no/such/file"], "/no/such/file"),
+    ],
+)
+def test_words_that_cannot_be(words: list[str], named: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["-D", str(tmp_path), *words])
+    assert done.exit_code == 2
+    assert named in f"{done.exception} {done.output}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from cyme_supd.cli.asking import Wanted
 from cyme_supd.cli.cyme import cyme
-from cyme_supd.client import Client, Invalid, NotFound
+from cyme_supd.client import Client, Conflict, Invalid, NotFound
 from cyme_supd.domain.job import Run, job_id, run_id
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
@@ -117,6 +118,50 @@ def test_runs(client: Client, house: World) -> None:
     assert "failed" in table
     assert "@daily" in table
     assert client.jobs.run(one.id)["events"] == []
+
+
+def test_a_run_by_hand_from_its_beginning_to_its_end(client: Client, house: World) -> None:
+    apply(client, EXAMPLE)
+    made = output(run(client, "jobs.run", "example/a"))
+    assert made["job_id"] == ID
+    assert output(run(client, "runs.get", made["id"]))["status"] == "queued"
+    ended = output(run(client, "runs.cancel", made["id"]))
+    assert (ended["status"], ended["job"]) == ("cancelled", "a")
+    assert isinstance(run(client, "runs.cancel", made["id"]).exception, Conflict)
+    assert output(run(client, "jobs.pause", "example/a"))["paused"]
+    assert isinstance(run(client, "jobs.run", "example/none").exception, NotFound)
+    assert output(run(client, "jobs.troubles")) == []
+
+
+def test_what_a_run_prints(client: Client, house: World) -> None:
+    one = Run(run_id(ID, START), ID, "example", "a", START, "running", START)
+    ended = replace(one, status="failed", finished_at=START)
+    with house.store.writing() as tx:
+        tx.add_runs([one])
+    known, said = house.run_logs.known, []
+    known[ID, one.id] = b"one\n" * 9000
+    assert run(client, "runs.output", one.id, "--bytes", "8", format="").output == "one\none\n"
+    following = client.jobs.follow(one.id, size=16384, every_s=0)
+    said.append(next(following))
+    known[ID, one.id] += b"two"
+    said.append(next(following))
+    with house.store.writing() as tx:
+        tx.save_runs([ended])
+    known[ID, one.id] += b"\nthree"
+    said += following
+    assert said == ["one\n" * 4096, "two", "\nthree"]
+    assert run(client, "runs.output", one.id, "-f", format="").output.endswith("two\nthree")
+
+
+def test_what_is_old_is_forgotten(client: Client, house: World) -> None:
+    with house.store.writing() as tx:
+        for second in range(3):
+            at = START.replace(second=second)
+            tx.add_runs([Run(run_id(ID, at), ID, "example", "a", at, "failed", at)])
+    assert output(run(client, "prune", "--runs", "--keep", "1")) == {"runs": 2}
+    assert output(run(client, "prune", "--runs", "--older", "90d")) == {"runs": 0}
+    for words in ((), ("--keep", "1"), ("--runs",), ("--runs", "--older", "1w")):
+        assert isinstance(run(client, "prune", *words).exception, Invalid)
 
 
 def test_from_python(client: Client) -> None:

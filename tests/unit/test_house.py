@@ -30,11 +30,17 @@ WIRES = (
     "cyme_supd.branch.prepare",
     "cyme_supd.branch.attached",
     "cyme_supd.branch.main",
+    "cyme_supd.branch.monitoring",
     "cyme_supd.branch.neighbours",
+    "cyme_supd.branch.scheduling",
     "cyme_supd.branch.web",
     "cyme_supd.branch.wiring",
     # One branch's store, without the branch.
     "cyme_supd.cli.local",
+    # Its scheduler, without all the rest.
+    "cyme_supd.cli.injector",
+    "cyme_supd.cli.results",
+    "cyme_supd.cli.standalone",
     # And all the parts of one, each asked by itself.
     "cyme_supd.cli.probing",
     # A whole branch, of fakes.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.foresight import RunningTask
-from cyme_supd.domain.job import Job, Run, RunEvent, run_id
+from cyme_supd.domain.job import Job, Run, RunEvent, RunOutput, run_id
 from cyme_supd.domain.orphans import Inventory, Stray
 from cyme_supd.domain.samples import Point, Sample
 from cyme_supd.domain.status import Condition
@@ -72,8 +73,10 @@ def client(house: World) -> Iterator[FlaskClient]:
         yield client
 
 
+LATER = START + timedelta(seconds=60)
 JOB = Job("example", "Test Job", "R/2013-05-29T00:00:00/PT1M", START, command="sleep 10")
 RUN = Run(run_id(JOB.id, START), JOB.id, JOB.category, JOB.name, START, "failed", START)
+GOING = replace(RUN, id=run_id(JOB.id, LATER), fire_at=LATER, status="running", wants_cancel=True)
 
 
 def _add_jobs(house: World) -> None:
@@ -93,7 +96,9 @@ def _add_jobs(house: World) -> None:
         [{"name": JOB.name, "schedule": JOB.schedule, "command": JOB.command}, full],
     )
     with house.store.writing() as tx:
-        tx.add_runs([replace(RUN, exit_code=1, host="h", started_at=START, reason="it failed")])
+        failed = replace(RUN, exit_code=1, host="h", started_at=START, reason="it failed")
+        tx.add_runs([failed, GOING])
+        tx.save_outputs([RunOutput(RUN.id, START, 70000, b"sorry\n", is_truncated=True)])
         tx.add_run_events([RunEvent(RUN.id, START, "failed", "exit code 1")])
 
 
@@ -141,9 +146,11 @@ READINGS = (
     "/api/categories/",
     "/api/categories/example/",
     "/api/jobs/",
+    "/api/jobs/troubles/",
     f"/api/jobs/{JOB.id}/",
     "/api/runs/",
     f"/api/runs/{RUN.id}/",
+    f"/api/runs/{RUN.id}/output/",
     "/api/overview/",
     "/api/audit/",
     "/api/events/",
@@ -224,8 +231,13 @@ CHANGES: tuple[tuple[str, str, dict[str, Any], int], ...] = (
     ("PUT", "/api/category/example/", {"jobs": []}, 200),
     ("PUT", "/api/category/new/", {"jobs": [{"name": "a"}]}, 400),
     ("DELETE", "/api/category/example/", {}, 200),
+    ("POST", f"/api/jobs/{JOB.id}/run/", {}, 202),
     ("POST", f"/api/jobs/{JOB.id}/pause/", {}, 200),
     ("POST", f"/api/jobs/{JOB.id}/resume/", {}, 200),
+    ("POST", f"/api/runs/{GOING.id}/cancel/", {}, 202),
+    ("POST", f"/api/runs/{RUN.id}/cancel/", {}, 409),
+    ("POST", "/api/runs/prune/", {"keep": 0}, 200),
+    ("POST", "/api/runs/prune/", {}, 400),
     ("POST", "/branches/b1/drain/", {"move": True}, 200),
     ("POST", "/branches/b1/undrain/", {}, 200),
 )

@@ -34,7 +34,7 @@ from tests.unit.url_support import with_a_queue
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-EXAMPLES = int(os.environ.get("CYME_FUZZ_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("CYME_FUZZ_EXAMPLES", "2"))
 SEED = int(os.environ.get("CYME_FUZZ_SEED", "20260102"))
 #: What is not there, and what has no answer in time, is told by these.
 HONEST = {501, 502, 503, 504}

@@ -14,10 +14,10 @@ from cyme_supd.web import batches, operations
 from cyme_supd.web.app import create_app
 from cyme_supd.web.params import Params
 from cyme_supd.web.settings import Settings
-from tests.unit.pages_support import PAGES, Request, requests_of
+from tests.unit.pages_support import JOB, PAGES, RUN, Request, put_a_job, requests_of
 from tests.unit.service_support import BROKER, World
 
-NAMES = {"app": "foo", "name": "w1", "queue": "tasks"}
+NAMES = {"app": "foo", "name": "w1", "queue": "tasks", "category": "example"}
 #: Where all that changes something is found; by its page, the methods and paths.
 WHERE = {
     "": "POST /<app>/pause/, POST /<app>/resume/, POST /<app>/restart/",
@@ -52,6 +52,15 @@ WHERE = {
         POST /<app>/queues/<queue>/purge/, POST /<app>/queues/<queue>/pause/,
         POST /<app>/queues/<queue>/resume/, PUT POST /<app>/queue/<queue>/
     """,
+    "jobs/": """
+        PUT POST /api/category/<name>/, DELETE /api/category/<name>/, POST /api/jobs/<id>/run/,
+        POST /api/jobs/<id>/pause/, POST /api/jobs/<id>/resume/
+    """,
+    f"jobs/{JOB}/": """
+        POST /api/jobs/<id>/run/, POST /api/jobs/<id>/pause/, POST /api/jobs/<id>/resume/
+    """,
+    "jobs/runs/": "POST /api/runs/prune/",
+    f"jobs/runs/{RUN}/": "POST /api/runs/<id>/cancel/",
     "users/": """
         POST /api/users/, PUT POST /api/users/<name>/, DELETE /api/users/<name>/,
         POST /api/tokens/, DELETE /api/tokens/<id>/
@@ -62,15 +71,6 @@ ELSEWHERE = {
     "DELETE /instances/<name>/": "the page of an instance knows its app",
     "DELETE /<app>/queues/": "it is refused",
     "VERB /<app>/queue/<queue>/<url>": "the list of one URL is the same, with any method",
-    **dict.fromkeys(
-        (
-            "PUT POST /api/category/<name>/",
-            "DELETE /api/category/<name>/",
-            "POST /api/jobs/<id>/pause/",
-            "POST /api/jobs/<id>/resume/",
-        ),
-        "nothing runs jobs yet, and so they have no page",
-    ),
 }
 
 
@@ -81,6 +81,7 @@ def client(house: World) -> Iterator[FlaskClient]:
         client.put("/foo/queues/mail/")
         client.put("/foo/instances/w1/", json={"queues": ["tasks"]})
         client.put("/foo/instances/w2/")
+        put_a_job(client, house)
         yield client
 
 
@@ -95,6 +96,7 @@ def change_everything(client: FlaskClient) -> None:
     client.post("/foo/restart/abort/")
     client.post("/foo/instances/!/w1/disable/")
     client.post("/branches/b1/drain/")
+    client.post(f"/api/jobs/{JOB}/pause/")
     for place in ("/!/foo/", "/foo/queues/!/tasks/", "/foo/instances/!/w1/"):
         client.post(f"{place}pause/", json={"reason": "lunch"})
     client.post("/api/users/", json={"name": "alice", "password": "long enough", "role": "admin"})

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cyme_supd.domain.schedule import MAX_SCHEDULE, upcoming
 from cyme_supd.errors import Invalid
 from cyme_supd.schedules.parsing import parse_schedule
+from cyme_supd.schedules.words import in_words
 
 YEAR = 2025
 QUARTER = timedelta(minutes=15)
@@ -330,3 +331,21 @@ def test_anything_else_is_understood_or_refused(text: str, begin: str) -> None:
     except Invalid:
         return
     assert all(each > NOW for each in upcoming(parsed, NOW, 3))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "words"),
+    [
+        ("R/2013-05-29T00:00:00/PT1M", None, "Every minute from 2013-05-29 00:00:00 UTC"),
+        ("R5/2013-05-29/P1D", "Europe/Berlin",
+         "Every day from 2013-05-29 00:00:00 Europe/Berlin, 5 times"),
+        ("R/2013-05-31T10:00:00+02:00/P1Y2M", None,
+         "Every 1 year 2 months from 2013-05-31 10:00:00 UTC+02:00"),
+        ("R1/2013-05-29/P1DT2H0.5S", None,
+         "Every 1 day 2 hours 0.5 seconds from 2013-05-29 00:00:00 UTC, 1 time"),
+        ("30 2 * * MON-FRI", "Europe/Berlin", "At 02:30 on Monday through Friday, Europe/Berlin"),
+        ("@daily", None, "At 00:00 every day, UTC"),
+    ],
+)  # fmt: skip
+def test_in_words(schedule: str, zone: str | None, words: str) -> None:
+    assert in_words(schedule, zone) == words

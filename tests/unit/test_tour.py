@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from docs.tour import readme, rendering
 from docs.tour.place import Place, Wrong
 from docs.tour.runner import Done, Heard, Runner, differences, disagreement
 from docs.tour.steps import STEPS, Arrives, Says, Step, with_names
-from docs.tour.target import Target, target
+from docs.tour.target import Target, main, target
 from docs.tour.worker import Own
 
 
@@ -32,6 +33,22 @@ def test_the_readme_s_words_are_the_tour_s() -> None:
     tour = readme.section(readme.README.read_text())
     titles = ["\n".join(rendering.title(one)).strip() for one in STEPS if one.is_in_readme]
     assert [title for title in titles if title and title not in tour] == []
+
+
+def test_who_takes_it_by_hand_has_its_web_server() -> None:
+    command = [sys.executable, "-m", "docs.tour.target", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().rpartition(": ")[2].strip()
+            assert urlopen(url).read() == b"Hello, Ada!"
+        finally:
+            server.terminate()
+
+
+def test_a_port_that_is_somebody_s_is_named() -> None:
+    with target() as other, pytest.raises(SystemExit, match=f"port {other.server_port} is not"):
+        main([str(other.server_port)])
 
 
 @pytest.mark.parametrize("old", ["", "\n", "\nold\n\n"])

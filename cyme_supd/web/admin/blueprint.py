@@ -7,17 +7,20 @@ from functools import cache
 from mimetypes import guess_type
 
 from flask import Blueprint, Response, g, redirect, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from cyme_supd.clock import Clock
 from cyme_supd.errors import CymeError, NotFound
 from cyme_supd.resources import templates
+from cyme_supd.web import errors
 from cyme_supd.web.admin import (
     apps,
     branches,
     events,
     fleet,
     instances,
+    jobs,
     queues,
     rendering,
     users,
@@ -40,6 +43,10 @@ def blueprint(clock: Clock) -> Blueprint:
         "/instances/<app>/<name>/": instances.instance,
         "/queues/": queues.queues,
         "/queues/<app>/<queue>/": queues.queue,
+        "/jobs/": jobs.jobs,
+        "/jobs/<id>/": jobs.job,
+        "/jobs/runs/": jobs.runs,
+        "/jobs/runs/<id>/": jobs.run,
         "/decisions/": events.decisions,
         "/audit/": events.audit,
         "/users/": users.users,
@@ -50,7 +57,20 @@ def blueprint(clock: Clock) -> Blueprint:
     noun.add_url_rule("/static/<path:name>", "static", static, methods=["GET"])
     noun.before_app_request(_send_people_here)
     noun.register_error_handler(CymeError, failed)
+    noun.app_errorhandler(HTTPException)(_of_http)
     return noun
+
+
+def _of_http(error: HTTPException) -> AnyResponse:
+    """What routing refuses; for people, where it would be a page's path."""
+    told = errors.of_http(error)
+    is_page = request.path.startswith("/admin/") and told.status_code < 500
+    if not is_page or not wants_page():
+        return told
+    made = failed(errors.in_words(error))
+    if "Allow" in told.headers:
+        made.headers["Allow"] = told.headers["Allow"]
+    return made
 
 
 def _send_people_here() -> AnyResponse | None:

@@ -12,16 +12,18 @@ from cyme_supd.web.admin.rendering import ROWS, render, segment
 
 _QUIET = (WELL, OFF, HELD)
 MOST_WAITING = 10
+MOST_TROUBLES = 20
 
 
 def fleet() -> str:
     seen, found = ask("/api/overview/"), ask("/branches/")
     ids = found.value if found.is_ok else []
     branches = [ask(f"/branches/{segment(id)}/").value for id in ids[:ROWS]]
-    rows = seen.data("instances")
+    rows, troubles = seen.data("instances"), ask("/api/jobs/troubles/")
     return render(
         "fleet",
-        answers=(seen, found),
+        answers=(seen, found, troubles),
+        troubles=troubles.data("troubles")[:MOST_TROUBLES],
         health=ask("/health/").value,
         branches=branches,
         counts=Counter(each["level"] for each in rows),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -30,13 +30,14 @@ MENU = (
     ("apps/", "Apps"),
     ("instances/", "Instances"),
     ("queues/", "Queues"),
+    ("jobs/", "Jobs"),
     ("decisions/", "Decisions"),
     ("audit/", "Audit"),
     ("users/", "Users"),
 )
 #: Rows on a page; the whole of a large fleet is no page.
 ROWS = 100
-_AGE = re.compile("(<time [^>]*data-age>)[^<]*")
+_AGE = re.compile("(<time [^>]*data-(?:age|ahead)>)[^<]*")
 
 _CONTENT_SECURITY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -88,7 +89,9 @@ def _environment() -> Environment:
         version=__version__, levels=LEVELS, static=_static_url, query=_query, may=_may
     )
     made.globals.update(samples_query=_samples_query)
-    made.filters.update(ago=_ago, short=_short, span=_span)
+    made.filters.update(
+        ago=_ago, ahead=_ahead, short=_short, span=_span, took=_took, moment=_moment
+    )
     made.filters.update(segment=segment, shell=shlex.join, table=_table)
     return made
 
@@ -135,6 +138,28 @@ def _ago(text: str | None) -> Markup:
     if not text:
         return Markup()
     return made.format(text, _span((g.now - datetime.fromisoformat(text)).total_seconds()))
+
+
+def _ahead(text: str | None) -> Markup:
+    """A ``<time>`` with how long until then."""
+    made = Markup('<time datetime="{0}" title="{0}" data-ahead>{1}</time>')
+    if not text:
+        return Markup()
+    seconds = (datetime.fromisoformat(text) - g.now).total_seconds()
+    return made.format(text, f"in {_span(seconds)}" if seconds > 0 else "due")
+
+
+def _moment(text: str) -> str:
+    """A time, without what of it is nothing: ``2027-01-01 02:30:00``."""
+    at = datetime.fromisoformat(text).replace(tzinfo=None)
+    return at.isoformat(" ", "milliseconds" if at.microsecond else "seconds")
+
+
+def _took(run: Mapping[str, Any]) -> str:
+    """Of a run that has ended, as exactly as somebody wants to know it."""
+    begun, ended = (datetime.fromisoformat(run[key]) for key in ("started_at", "finished_at"))
+    seconds = max(0.0, (ended - begun).total_seconds())
+    return f"{seconds:.1f} s" if seconds < 60 else _span(seconds)
 
 
 def _samples_query(**subject: str) -> str:

@@ -12,6 +12,7 @@ const KINDS = {
     lines: [["running", "tasks running", "well"], ["processes", "processes", "changing"], ["most", "processes allowed", "off", [4, 4]]],
     show: count,
   },
+  took_s: { title: "How long its runs took", unit: "took", lines: [["took_s", "well", "well"], ["ill_s", "otherwise", "ill"]], show: span, isDotted: true },
 };
 
 // By what is asked for: it outlives the elements, which a fresh page may replace.
@@ -49,6 +50,8 @@ function inkOf(section, name) {
 }
 
 function within(state) {
+  // Of runs all that there are, with a little room.
+  if (state.isWhole) return state.data ? [state.data.at[0] - 30, state.data.at.at(-1) + 30] : [0, 1];
   const to = Date.now() / 1000;
   return [to - 3600 * state.hours, to];
 }
@@ -80,7 +83,7 @@ function optionsOf(section, kind, width) {
     ],
     series: [
       { label: "at", value: (plot, at, _, index) => (index === null ? whenLast(plot) : whole.format(1000 * at)) },
-      ...kind.lines.map(([, label, name, dash]) => ({ label, stroke: inkOf(section, name), width: 1.5, dash, points: { show: false }, value: shownBy(kind) })),
+      ...kind.lines.map(([, label, name, dash]) => ({ label, stroke: inkOf(section, name), width: 1.5, dash, points: { show: kind.isDotted ?? false, size: 6 }, value: shownBy(kind) })),
     ],
     cursor: { drag: { x: false, y: false } },
   };
@@ -100,7 +103,8 @@ function caption(figure, kind, data, state) {
   const name = document.createElement("strong");
   name.textContent = kind.title;
   figure.querySelector("figcaption").replaceChildren(name, ` ${told}`);
-  figure.lastElementChild.setAttribute("aria-label", `${kind.title} over the last ${state.hours} h: ${told}`);
+  const which = state.isWhole ? `the last ${data.at.length}` : `over the last ${state.hours} h`;
+  figure.lastElementChild.setAttribute("aria-label", `${kind.title}, ${which}: ${told}`);
 }
 
 function frame(place) {
@@ -149,15 +153,24 @@ function show(section) {
   });
 }
 
+// How long each took, from the first to the last.
+function ofRuns(runs) {
+  const ended = runs.filter((run) => run.started_at && run.finished_at).reverse();
+  const took = (run) => (Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000;
+  const those = (isWell) => ended.map((run) => ((run.status === "succeeded") === isWell ? took(run) : null));
+  return { at: ended.map((run) => Date.parse(run.fire_at) / 1000), took_s: those(true), ill_s: those(false) };
+}
+
 async function ask(section) {
   const state = stateOf(section);
+  state.isWhole = section.hasAttribute("data-whole");
   if (state.isAsking || document.hidden) return;
   state.isAsking = true;
   try {
     const answer = await fetch(section.dataset.samples, { headers: { Accept: "application/json" } });
     const body = await answer.json();
     state.trouble = answer.ok ? "" : body.error.message;
-    if (answer.ok) state.data = body.data;
+    if (answer.ok) state.data = body.data.runs ? ofRuns(body.data.runs) : body.data;
   } catch {
     state.trouble = "no connection";
   }

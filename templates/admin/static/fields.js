@@ -54,7 +54,8 @@ function masked(value) {
   if (typeof value !== "string") {
     return Object.fromEntries(Object.keys(value).map((name) => [name, MASK]));
   }
-  return value.includes("://") ? value.replace(/:[^:/@]*@/, `:${MASK}@`) : MASK;
+  // Up to the last @: one in a password should have been encoded, and perhaps was not.
+  return value.includes("://") ? value.replace(/(:\/\/[^:/?#]*):.*@/s, `$1:${MASK}@`) : MASK;
 }
 
 function filled(path, form, used) {

@@ -117,7 +117,9 @@ function soon() {
 }
 
 function concerns(change) {
-  const { app, name } = document.getElementById("main").dataset;
+  const { app, name, runs } = document.getElementById("main").dataset;
+  // Of jobs there may be many runs a second: only pages that show them look again.
+  if (change.kind === "runs") return runs !== undefined && (!runs || !change.name || change.name === runs);
   if (app === undefined || !change.app) return true;
   return change.app === app && (change.kind !== "instance" || change.name === name);
 }
@@ -125,6 +127,12 @@ function concerns(change) {
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
 
 function age() {
+  for (const each of document.querySelectorAll("time[data-ahead]")) {
+    const seconds = (Date.parse(each.dateTime) - Date.now() - ahead) / 1000;
+    const [size, unit] = UNITS.find(([size]) => seconds >= 2 * size) || [1, "s"];
+    const text = seconds > 0 ? `in ${Math.floor(seconds / size)} ${unit}` : "due";
+    if (each.textContent !== text) each.textContent = text;
+  }
   for (const each of document.querySelectorAll("time[data-age]")) {
     const seconds = Math.max(0, (Date.now() + ahead - Date.parse(each.dateTime)) / 1000);
     const [size, unit] = UNITS.find(([size]) => seconds >= 2 * size) || [1, "s"];

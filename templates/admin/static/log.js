@@ -41,7 +41,10 @@ if (shown) {
   shown.scrollTop = shown.scrollHeight;
   listen(
     shown.dataset.follow,
-    (kind, data) => change(() => (kind === "tail" ? replace(data && `${data}\n`) : add(data))),
+    (kind, data) => change(() => {
+      if (kind === "tail") replace(data && `${data}\n`);
+      else if (kind === "more") add(data);
+    }),
     // Another branch has it, whose log nobody can follow through this one.
     (isLive, status) => { if (status === 501) poll(); },
   );

@@ -59,7 +59,7 @@ export function listen(url, hear, turn) {
         pause = Math.min(2 * pause, SLOWEST_MS);
         turn(false, refused.status);
         // It will not be answered otherwise the next time.
-        if (refused.status === 404 || refused.status === 501) return;
+        if ([204, 404, 501].includes(refused.status)) return;
       }
     } catch {
       if (own.signal.aborted) return;

@@ -198,8 +198,8 @@ def test_runs(store: Store) -> None:
         assert view.runs(RunQuery()) == [failed, run(b, 3), run(a)]
         assert view.runs(RunQuery(offset=1, limit=1)) == [run(b, 3)]
         assert view.runs(RunQuery(job_id=a.id)) == [failed, run(a)]
-        assert view.runs(RunQuery(status="failed")) == [failed]
-        assert view.runs(RunQuery(job_id=b.id, status="failed")) == []
+        assert view.runs(RunQuery(statuses=("failed",))) == [failed]
+        assert view.runs(RunQuery(job_id=b.id, statuses=("failed",))) == []
         assert view.run(failed.id) == failed
         with pytest.raises(NotFound):
             view.run("0")

@@ -59,6 +59,7 @@ def _make_jobs() -> None:
     )
     op.create_index(op.f("ix_job_due_at_id"), "job", ["due_at", "id"])
     op.create_index(op.f("ix_job_next_fire_at_id"), "job", ["next_fire_at", "id"])
+    op.create_index(op.f("ix_job_app"), "job", ["app"])
 
 
 def _make_runs() -> None:

@@ -1,0 +1,1 @@
+"""Fire times become runs, and runs become history: the injector and the answerer."""
