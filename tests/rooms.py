@@ -48,7 +48,7 @@ ROOMS = {
     # How to reach a broker: below both that do.
     "brokers": Room(libraries="kombu"),
     "workers": Room(f"{CORE} brokers workers.boot", "celery kombu httpcore"),
-    "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
+    "workers.boot": Room(libraries="celery kombu cyme_closed cyme_topology cyme_unacked"),
     # The worker's side of jobs: it puts and takes messages as workers do.
     "runner": Room(f"{CORE} brokers seal workers workers.boot", "kombu"),
     # Run by path, as the launcher is.
@@ -73,5 +73,5 @@ ROOMS = {
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
     # It stands in processes that know nothing else of Cyme.
-    "tracking": Room("errors domain", "celery kombu"),
+    "tracking": Room("errors domain workers.boot", "celery kombu"),
 }

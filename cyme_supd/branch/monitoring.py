@@ -61,7 +61,12 @@ def monitor_of(
         if not is_ours():
             return ()
         with store.reading() as view:
-            return places_of(view.apps(), broker)
+            apps = [app for app in view.apps() if app.is_tracked]
+            own = {
+                app.name: {one.broker for one in view.instances(app.name) if one.broker}
+                for app in apps
+            }
+        return places_of(apps, broker, own)
 
     return Monitor(
         store,

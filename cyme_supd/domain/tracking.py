@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cyme_supd.domain.broker import parse_broker
+from cyme_supd.domain.declaration import defaults
 from cyme_supd.domain.ledger import RANKS
 from cyme_supd.domain.ledgerstore import source_key
-from cyme_supd.domain.spec import App
+from cyme_supd.domain.spec import App, Queue
 from cyme_supd.errors import Invalid
 
-PLATFORM_QUEUE, EXCHANGE = "platform.fifo", "task_exchange"
+PLATFORM_QUEUE, EXCHANGE, DEFAULT_QUEUE = "platform.fifo", "task_exchange", "celery"
 #: What is kept of each state, unless it is said otherwise.
 KEEP_S, KEEP_COUNT = 30 * 86400.0, 1_000_000
 #: Where there is nothing to be said of the end, there was none that was seen.
@@ -45,12 +46,21 @@ class Keep:
     count: int = KEEP_COUNT
 
 
-def places_of(apps: Iterable[App], default_broker: str) -> list[Place]:
-    """One for all those that publish to the same."""
+def places_of(
+    apps: Iterable[App], default_broker: str, brokers: Mapping[str, Iterable[str]] | None = None
+) -> list[Place]:
+    """One for all those that publish to the same.
+
+    *brokers* has by application those that instances of it have of their own.
+    """
     found: dict[str, Place] = {}
-    for app in apps:
-        if not app.is_tracked:
-            continue
+    tracked = [app for app in apps if app.is_tracked]
+    others = [
+        replace(app, broker=broker)
+        for app in tracked
+        for broker in (brokers or {}).get(app.name, ())
+    ]
+    for app in (*tracked, *others):
         place = place_of(app, default_broker)
         known = found.get(place.source)
         backends = dict.fromkeys((*(known.backends if known else ()), *place.backends))
@@ -68,6 +78,26 @@ def place_of(app: App, default_broker: str) -> Place:
         str(said("task_default_exchange") or EXCHANGE),
         (app.result_backend,) if app.result_backend else (),
     )
+
+
+def declared(app: App, queues: Iterable[Queue]) -> tuple[Queue, ...]:
+    """*queues* as workers of *app* have them: on the topic exchange, where it is tracked.
+
+    Those that were put on an exchange of their own stay there, and are not seen.
+    """
+    if not app.is_tracked:
+        return tuple(queues)
+    exchange = place_of(app, "").exchange
+    return tuple(
+        replace(queue, exchange=exchange, exchange_type="topic") if _is_plain(queue) else queue
+        for queue in queues
+    )
+
+
+def _is_plain(queue: Queue) -> bool:
+    told = {"exchange": queue.exchange, "exchange_type": queue.exchange_type}
+    usual = {name: value for name, value in defaults(queue.name).items() if name in told}
+    return told == usual and queue.routing_key == queue.name
 
 
 def parse_keep(given: Iterable[str]) -> dict[str, Keep]:

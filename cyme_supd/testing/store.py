@@ -19,6 +19,7 @@ from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
+from cyme_supd.domain.tracking import declared
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
 from cyme_supd.testing.parts import Parts, PartsEdit
@@ -138,7 +139,7 @@ class MemoryView(Parts):
         return Worker(
             instance=instance,
             app=app,
-            queues=tuple(self._state.queues[app.name, name] for name in instance.queues),
+            queues=declared(app, (self._state.queues[app.name, name] for name in instance.queues)),
             broker=instance.broker or app.broker or self._default_broker,
         )
 
