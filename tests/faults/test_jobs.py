@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 #: Fire times within a minute; 10,000 for the figure.
 FIRES = int(os.environ.get("CYME_FAULT_FIRES", "600"))
 SEED = int(os.environ.get("CYME_FAULT_SEED", "8"))
-KILL_EVERY_S = (1.0, 4.0)
+KILL_EVERY_S = (2.0, 8.0)
 #: From the last kill on: what was lost with a runner is known a minute later, and
 #: answerers must have listened for one before.
 SETTLED_WITHIN_S = 180.0
