@@ -34,7 +34,7 @@ from cyme_supd.web.settings import Settings
 from tests import databases
 
 JOBS, RUNS, CATEGORIES = 100_000, 3, 100
-AT_ONCE = 5000
+AT_ONCE = 1000
 LIST_S = 0.03
 LISTS = {
     "GET /api/jobs?per_page=50": "/api/jobs/?per_page=50",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cyme_supd.domain.audit import CREATE, DELETE, EDIT, RUN, Change
+from cyme_supd.domain.firing import MAX_HELD
 from cyme_supd.domain.job import (
     Job,
     Overlap,
@@ -29,8 +30,6 @@ from cyme_supd.service.jobs import check_id, held_elsewhere
 from cyme_supd.service.runtails import RunTail
 
 UNDER_WAY = (RunStatus.QUEUED, RunStatus.RUNNING)
-#: Of a job whose runs wait for one another, at most so many wait.
-MOST_HELD = 100
 #: For so long one request forgets runs.
 PRUNE_S = 2.0
 
@@ -111,8 +110,8 @@ class Runs:
                 f"wait for its end, or POST /api/runs/{others[0].id}/cancel/",
             )
         is_held = bool(others) and job.overlap == Overlap.QUEUE
-        if is_held and len(others) > MOST_HELD:
-            raise Conflict(f"{MOST_HELD} runs of {job.name!r} wait for one another already")
+        if is_held and len(others) > MAX_HELD:
+            raise Conflict(f"{MAX_HELD} runs of {job.name!r} wait for another one already")
         now = self._context.clock.now()
         fire_at = self._free(tx, job, now)
         return Run(
@@ -214,7 +213,7 @@ class Runs:
 
 
 def _of(tx: Transaction, job: Job, status: str) -> list[Run]:
-    return tx.runs(RunQuery(job_id=job.id, statuses=(status,), limit=MOST_HELD + 1))
+    return tx.runs(RunQuery(job_id=job.id, statuses=(status,), limit=MAX_HELD + 1))
 
 
 def _by() -> str:

@@ -13,13 +13,15 @@ from cyme_supd.branch.retention import Retention
 from cyme_supd.branch.runmeter import CountedRuns
 from cyme_supd.config import Config
 from cyme_supd.domain import alerts
+from cyme_supd.domain.firing import UnderWay, due_times, fire
 from cyme_supd.domain.job import Job, Run, RunEvent, RunStatus, run_id
 from cyme_supd.domain.jobstore import RunQuery
-from cyme_supd.domain.jobtrouble import MOST, Trouble
+from cyme_supd.domain.jobtrouble import MOST, Trouble, is_for_overlap
 from cyme_supd.domain.logurl import check_log_url
 from cyme_supd.domain.span import parse_span
 from cyme_supd.errors import Invalid
 from cyme_supd.metrics import Metrics
+from cyme_supd.schedules.parsing import parse_schedule
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.service_support import START, World
@@ -94,6 +96,14 @@ def test_the_latest_that_ended_decides(
         else:
             add(house, second, status, exit_code=3)
     assert troubles(house) == ([(expected, "a")] if expected else [])
+
+
+def test_what_the_injector_leaves_out_for_another_run_is_no_trouble() -> None:
+    job = replace(A, overlap="skip", next_fire_at=START, due_at=START)
+    due = due_times(job, parse_schedule(job.schedule), START)
+    skipped = fire(job, due, START, UnderWay(count=1), (), "b1").runs
+    assert [each.status for each in skipped] == [RunStatus.SKIPPED]
+    assert all(map(is_for_overlap, skipped))
 
 
 def test_it_is_told_for_a_week_and_of_jobs_that_are_there(house: World) -> None:
