@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from cyme_supd.domain.changes import ALL, MOST_TOLD, REMEMBERED, Change, Journal
+from cyme_supd.domain.changes import ALL, MOST_TOLD, REMEMBERED, RUNS, Change, Journal
+from cyme_supd.domain.job import Job, Run, RunEvent, run_id
 from cyme_supd.domain.status import Status
 from cyme_supd.errors import Unavailable
 from cyme_supd.service import Watching
@@ -19,7 +20,16 @@ from cyme_supd.testing.mailbox import MemoryFleet
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.fleet_support import heartbeat
-from tests.unit.service_support import HERE, PlayedClock, World, declare, later, put, world
+from tests.unit.service_support import (
+    HERE,
+    START,
+    PlayedClock,
+    World,
+    declare,
+    later,
+    put,
+    world,
+)
 
 W1 = Change("instance", "foo", "w1")
 
@@ -54,6 +64,31 @@ def test_nothing_is_told_where_nothing_changes(running: World) -> None:
         assert listener.told() == []
     # The branch has made its passes all the same.
     assert running.store.version() > before
+
+
+def happen(house: World, *runs: Run) -> None:
+    with house.store.writing() as tx:
+        tx.add_run_events([RunEvent(each.id, START, "starting") for each in runs])
+
+
+def test_what_happens_to_runs_is_told_by_their_jobs(house: World) -> None:
+    jobs = [Job("example", str(number), "@daily", START) for number in range(50)]
+    runs = [
+        Run(run_id(job.id, START), job.id, "example", job.name, START, "queued", START)
+        for job in jobs
+    ]
+    with house.store.writing() as tx:
+        tx.add_runs(runs)
+    listener = Listener(house)
+    assert listener.told() == []
+    happen(house, runs[0])
+    assert listener.told() == [Change(RUNS, "", jobs[0].id)]
+    happen(house, runs[1], runs[0], runs[1])
+    assert listener.told() == [Change(RUNS, "", jobs[1].id), Change(RUNS, "", jobs[0].id)]
+    happen(house, *runs)
+    # Of many it is just said that there is something.
+    assert listener.told() == [Change(RUNS)]
+    assert listener.told() == []
 
 
 def test_what_is_asked_for(running: World) -> None:
