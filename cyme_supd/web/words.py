@@ -168,9 +168,9 @@ ROUTES = {
     ),
     "GET /api/events/": (
         "Server-sent events: a ``change`` whenever something is no longer what it was, with its "
-        "``kind`` (``app`` ``queue`` ``instance`` ``branch`` ``job``; ``runs``, of the job whose id "
-        "is its ``name``, or of many; or ``all``: it may be anything), ``app`` and ``name``. How it "
-        "is now is for whoever wants it to ask. Ends after a minute; "
+        "``kind`` (``app`` ``queue`` ``instance`` ``branch`` ``job``; ``runs``, of the job whose "
+        "id is its ``name``, or of many; or ``all``: it may be anything), ``app`` and ``name``. "
+        "How it is now is for whoever wants it to ask. Ends after a minute; "
         "with ``Last-Event-ID`` nothing is missed. Where too many listen already it is ``503``."
     ),
     "GET /api/audit/": (

@@ -24,6 +24,7 @@ def fleet() -> str:
         "fleet",
         answers=(seen, found, troubles),
         troubles=troubles.data("troubles")[:MOST_TROUBLES],
+        trouble_count=len(troubles.data("troubles")),
         health=ask("/health/").value,
         branches=branches,
         counts=Counter(each["level"] for each in rows),
