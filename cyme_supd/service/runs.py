@@ -180,6 +180,15 @@ class Runs:
             return Printed(data, start, length, True)
         return _stored(found.output, begin, size)
 
+    def runner_elsewhere(self, id: str) -> str | None:
+        """The instance on whose host is all that the run printed, where here is just its end."""
+        found, logs = self.get(id), self._context.run_logs
+        run, output = found.run, found.output
+        if run.instance is None or logs.part(run.job_id, id, 0, 0) is not None:
+            return None
+        has_all = output is not None and len(output.tail) == output.size
+        return None if has_all and run.finished_at is not None else run.instance
+
     def follow(self, id: str, place: str, size: int) -> RunTail:
         """From *place* on, or from the last *size* bytes where that is none."""
         return RunTail(self._context, self.get(id).run, place, size)

@@ -15,8 +15,8 @@ from flask import Response, g, request
 
 from cyme_supd.domain.access import Role
 from cyme_supd.domain.jobstore import MAX_PAGE
-from cyme_supd.errors import Invalid, Unavailable
-from cyme_supd.service import Fleet, NotHeldHere, Question, Replies
+from cyme_supd.errors import CymeError, Invalid, Unavailable
+from cyme_supd.service import Fleet, NotHeldHere, Question, Replies, Reply
 from cyme_supd.service.fleet import READ_S
 from cyme_supd.web import gathering, wire
 from cyme_supd.web.forwarding import bodies, informed, marked, question, response
@@ -64,6 +64,34 @@ class Holder:
                 return response(min(found, key=lambda reply: reply.status))
             _check_complete(replies, "ask when that is back")
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class Printer:
+    """Whoever has all that a run printed; else its end, by whoever has the run.
+
+    *runner* says which instance that is, where it is not on this host.
+    """
+
+    runner: Callable[[str], str | None]
+
+    def answer(self, fleet: Fleet, view: View, path: Path) -> Response:
+        sent: Any = read(view.params)  # type: ignore[attr-defined]
+        reply = None if sent.follow or not fleet.is_shared else self._asked(fleet, str(path["id"]))
+        if reply is not None and reply.status == 200:
+            return response(reply)
+        return Holder().answer(fleet, view, path)
+
+    def _asked(self, fleet: Fleet, id: str) -> Reply | None:
+        try:
+            instance = self.runner(id)
+            owner = fleet.owner(instance) if instance else None
+            if owner in (None, fleet.here):
+                return None
+            return fleet.ask(str(owner), question(), READ_S)
+        except CymeError:
+            # The end of it is better than nothing; what is wrong with the run is said here.
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from cyme_supd.service import Printed, Service
 from cyme_supd.web import jobscopes, jobwire, wire
 from cyme_supd.web.forwarding import OUTPUT
 from cyme_supd.web.jobparams import OutputQuery, Pruning, RunsQuery
-from cyme_supd.web.jobscopes import Holder, Pages, page
+from cyme_supd.web.jobscopes import Holder, Pages, Printer, page
 from cyme_supd.web.params import takes
 from cyme_supd.web.routing import Routes
 from cyme_supd.web.runtails import follow
@@ -48,7 +48,8 @@ def _add_output(routes: Routes, service: Service) -> None:
             return follow(service, id, size)
         return _text(service.runs.output(id, sent.begin, size))
 
-    routes.reading("<id>/output/", get_output, Holder())
+    printer = Printer(service.runs.runner_elsewhere)
+    routes.reading("<id>/output/", get_output, printer)
 
 
 def _text(found: Printed) -> Response:

@@ -250,7 +250,7 @@ ROUTES = {
     ),
     "GET /api/runs/<id>/output/": (
         "The end of what it printed, as text; the header ``Cyme-Output`` says which bytes of how "
-        "many. Where it ran, all of it can be had in parts, by ``begin``; elsewhere the last 64 "
+        "many. Of what an instance ran all can be had, in parts by ``begin``; else the last 64 "
         "KiB. With ``follow`` as server-sent events: ``tail``, the end of it, then ``more``, the "
         "lines that come, then ``end`` with its status. That ends after a minute, and goes on "
         "where it was with ``Last-Event-ID``; ``204`` after the ``end``. Only a branch that has "

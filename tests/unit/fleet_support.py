@@ -34,15 +34,25 @@ def heartbeat(id: str) -> Heartbeat:
     return Heartbeat(id, "http://h", 8000, __version__, START, 5.0, 2, "INFO")
 
 
-def three_places() -> Places:
+def three_places(is_shared: bool = False) -> Places:
+    """With a store each, or one for all."""
     clock = PlayedClock()
     fleet = MemoryFleet(clock)
-    return {id: _place(id, fleet, clock) for id in ("b1", "b2", "b3")}
+    made: Places = {}
+    for id in ("b1", "b2", "b3"):
+        first = next(iter(made.values())).house if made and is_shared else None
+        made[id] = _place(id, fleet, clock, is_shared, first)
+    return made
 
 
-def _place(id: str, fleet: MemoryFleet, clock: PlayedClock) -> Place:
-    here = replace(HERE, id=id, task_key=id.encode())
+def _place(
+    id: str, fleet: MemoryFleet, clock: PlayedClock, is_shared: bool, first: World | None
+) -> Place:
+    here = replace(HERE, id=id, task_key=id.encode(), is_shared=is_shared)
     house = world(here, fleet=fleet, clock=clock)
+    if first is not None:
+        house.store = first.store
+        house.service = house.over(first.store, here)
     app = create_app(Settings(branch=id), house.service)
     service = house.service
     handlers = {

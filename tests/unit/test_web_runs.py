@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.job import Run, RunOutput, RunStatus, run_id
+from cyme_supd.domain.spec import App, Instance
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.fleet_support import ok, three_places
@@ -250,6 +251,27 @@ def test_it_goes_on_where_it_was(client: FlaskClient, house: World) -> None:
     printed(house, run, b"one\ntwo\n")
     assert "one" not in followed(client, run, "0-4")
     assert "data: two" in followed(client, run, "0-4")
+
+
+def test_all_of_it_is_asked_of_the_host_that_ran_it() -> None:
+    places = three_places(is_shared=True)
+    asked, ran = places["b1"], places["b3"]
+    run = a_run(asked.house, status=RunStatus.RUNNING, instance="w1")
+    with asked.house.store.writing() as tx:
+        tx.add_app(App("foo", START))
+        tx.add_instance(Instance("w1", "foo", "b3", created_at=START))
+    printed(asked.house, run, b"end", 9)
+    assert text(asked.client, run) == ("end", "bytes 6-9/9")
+    ran.house.run_logs.known[ID, run.id] = b"from the beginning to the end"
+    assert text(asked.client, run) == ("from the beginning to the end", "bytes 0-29/29")
+    assert text(asked.client, run, "?begin=5&bytes=3") == ("the", "bytes 5-8/29")
+    # Who is not there keeps nobody from what the store has.
+    ran.peer.is_mute = True
+    assert text(asked.client, run) == ("end", "bytes 6-9/9")
+    ran.peer.is_mute = False
+    change(asked.house, run.id, instance="cyme-runner-1")
+    assert text(asked.client, run) == ("end", "bytes 6-9/9")
+    ok(asked.client.get(f"/api/runs/{NOBODY}/output"), 404)
 
 
 # When they are forgotten
