@@ -43,7 +43,15 @@ PAGES = {
     "audit-none": "/admin/audit/?q=nobody",
 }
 #: Those that the forms' tests look at.
-OTHERS = ("apps", f"apps/{APP}", f"apps/{APP}/plan", f"apps/{APP}/orphans", f"queues/{APP}/tasks")
+OTHERS = (
+    "apps",
+    f"apps/{APP}",
+    f"apps/{APP}/plan",
+    f"apps/{APP}/orphans",
+    f"queues/{APP}/tasks",
+    "jobs",
+    "jobs/runs",
+)
 
 
 @pytest.fixture(scope="module")
