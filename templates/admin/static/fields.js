@@ -4,6 +4,7 @@ const MASK = "********";
 
 const READERS = {
   text: (text) => text,
+  flag: (text) => text === "1",
   whole(text) {
     if (!/^[+-]?\d+$/.test(text)) throw new Error("a whole number is needed");
     return Number(text);
