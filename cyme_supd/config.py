@@ -43,6 +43,8 @@ DEFAULT_RESULTS_EXPIRE_S = 86400.0
 #: Of each job the latest so many, and for so long.
 DEFAULT_RUNS_KEEP = 100
 DEFAULT_RUNS_EXPIRE_S = 90 * 86400.0
+#: How long a task that nobody received may be on its way.
+DEFAULT_LOST_AFTER_S = 3600.0
 #: Of who asks a supervisord of ours.
 USERNAME = "cyme"
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -68,7 +70,8 @@ class Config:
     which may be a secret, or empty; ``alert_depth`` the messages in a queue that
     are not an alert yet, ``alert_age`` the seconds that one may wait there. Of each job the
     latest ``runs_keep`` runs are kept, for ``runs_expire_s``; ``run_log_url`` is a
-    template: where the log lines of a run are collected.
+    template: where the log lines of a run are collected. The record of tasks leaves out
+    what ``redact`` matches, and the arguments of ``redact_tasks``.
     """
 
     root: str
@@ -109,6 +112,11 @@ class Config:
     runs_keep: int = DEFAULT_RUNS_KEEP
     runs_expire_s: float = DEFAULT_RUNS_EXPIRE_S
     run_log_url: str = ""
+    has_monitor: bool = True
+    redact: tuple[str, ...] = ()
+    redact_tasks: tuple[str, ...] = ()
+    keep_tasks: tuple[str, ...] = ()
+    lost_after: float = DEFAULT_LOST_AFTER_S
 
     @property
     def is_attached(self) -> bool:
@@ -249,10 +257,22 @@ class Paths:
         return self.root / "alerts.json"
 
 
+_LISTS = (
+    "server_names",
+    "cors_origins",
+    "trusted_proxies",
+    "url_allow",
+    "url_deny",
+    "redact",
+    "redact_tasks",
+    "keep_tasks",
+)
+
+
 def load(root: str | Path) -> Config:
     """The settings that :meth:`Config.save` left in *root*."""
     fields: dict[str, Any] = json.loads(Paths(Path(root)).config.read_text())
-    for name in ("server_names", "cors_origins", "trusted_proxies", "url_allow", "url_deny"):
+    for name in _LISTS:
         fields[name] = tuple(fields.get(name, ()))
     return Config(**fields)
 

@@ -19,6 +19,7 @@ import click
 from cyme_supd.cli.branch import command
 from cyme_supd.cli.cyme import COMMANDS, cyme
 from cyme_supd.cli.injector import command as injector
+from cyme_supd.cli.monitor import command as monitor
 from cyme_supd.cli.results import command as results
 from cyme_supd.cli.runner import command as runner
 from cyme_supd.errors import CymeError
@@ -64,6 +65,11 @@ As for ``cyme-injector``; its variables begin with ``CYME_RESULTS_``.
 """
 
 
+MONITOR = """\
+As for ``cyme-injector``; its variables begin with ``CYME_MONITOR_``.
+"""
+
+
 class _Nobody:
     """In the service's place: routes are added, and nobody takes one."""
 
@@ -106,6 +112,10 @@ def reference() -> str:
         *_prose(inspect.cleandoc(results.help or "")),
         RESULTS,
         *_table(("option", "default", "what it is"), _options(results)),
+        *_heading("The command cyme-monitor", "-"),
+        *_prose(inspect.cleandoc(monitor.help or "")),
+        MONITOR,
+        *_table(("option", "default", "what it is"), _options(monitor)),
         *_heading("The command cyme", "-"),
         *_prose(inspect.cleandoc(cyme.help or "").replace("`", "``")),
         CYME,

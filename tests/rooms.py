@@ -48,13 +48,15 @@ ROOMS = {
     # How to reach a broker: below both that do.
     "brokers": Room(libraries="kombu"),
     "workers": Room(f"{CORE} brokers workers.boot", "celery kombu httpcore"),
-    "workers.boot": Room(libraries="celery kombu cyme_closed cyme_unacked"),
+    "workers.boot": Room(libraries="celery kombu cyme_closed cyme_topology cyme_unacked"),
     # The worker's side of jobs: it puts and takes messages as workers do.
     "runner": Room(f"{CORE} brokers seal workers workers.boot", "kombu"),
     # Run by path, as the launcher is.
     "runner.keeper": Room(),
     "seal": Room("errors domain", "cryptography"),
     "workers.bundled": Room(f"{CORE} runner seal workers", "celery kombu"),
+    # It reads brokers in their own words: what is published there may be anything.
+    "monitor": Room(f"{CORE} brokers", "kombu redis"),
     "mailbox": Room(f"{CORE} brokers", "kombu"),
     # How passwords are hashed is arithmetic: it asks nothing of the outside.
     "service": Room(f"{CORE} schedules", "argon2"),
@@ -71,5 +73,5 @@ ROOMS = {
     "client": Room("errors", "httpx"),
     "testing": Room(CORE),
     # It stands in processes that know nothing else of Cyme.
-    "tracking": Room("errors domain", "celery kombu"),
+    "tracking": Room("errors domain workers.boot", "celery kombu"),
 }

@@ -24,6 +24,7 @@ from cyme_supd.branch.hints import HintListener
 from cyme_supd.branch.lease import Lease, Right, RootLock, holder_of
 from cyme_supd.branch.logs import keep_audit, set_up_logging
 from cyme_supd.branch.meter import Meter
+from cyme_supd.branch.monitoring import is_first, make_monitor
 from cyme_supd.branch.neighbours import Neighbours
 from cyme_supd.branch.reconciler import Reconciler, Surroundings
 from cyme_supd.branch.retention import Retention
@@ -41,6 +42,7 @@ from cyme_supd.domain.status import Branch
 from cyme_supd.domain.task import Task, given_at
 from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.metrics import KeptMetrics
+from cyme_supd.monitor.monitor import Monitor
 from cyme_supd.store.engine import database_url
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.store.schema import check_schema
@@ -154,7 +156,13 @@ class BranchProcess:
             is_acting=lambda: self.reconciler.is_acting,
         )
 
-        self.scheduling = Scheduling(config, self.store, self.clock, self.beats)
+        self.scheduling = Scheduling(config, self.store, self.clock, self.beats, self.metrics)
+
+        self.monitor = self._monitor() if config.has_monitor else None
+
+    def _monitor(self) -> Monitor:
+        first = partial(is_first, self.config, self.neighbours.post.peers)
+        return make_monitor(self.config, self.store, self.config.id, self.beats, first)
 
     def _right(self) -> Right:
         if not self.config.database:
@@ -183,6 +191,8 @@ class BranchProcess:
         self._thread("retention", partial(retention.run, self.stop))
         self.neighbours.start(self._thread, self.stop)
         self.scheduling.start(self._thread, self.stop)
+        if self.monitor is not None:
+            self.monitor.start()
         self.metrics.start()
         if self.alerts is not None:
             self.alerts.start(self.stop)
@@ -195,6 +205,8 @@ class BranchProcess:
                 next_trim = self.clock.monotonic() + TRIM_EVERY_S
                 self._trim()
                 self._forget()
+        if self.monitor is not None:
+            self.monitor.stop()
         self.neighbours.stop()
         self.remote.stop()
         hints.close()

@@ -30,13 +30,14 @@ def apps(wanted: Wanted) -> None:
 @click.option("--user", help="Whom its workers run as, where the branch runs as root.")
 @click.option("--result-backend", help="URL of where it keeps results.")
 @click.option("--pool", help="prefork, gevent, eventlet, threads or solo.")
+@click.option("--tracked/--untracked", default=None, help="Record its tasks, or do so no more.")
 def add(
     wanted: Wanted,
     name: str,
     broker: str | None,
     arguments: str | None,
     extra_config: str | None,
-    **more: str | None,
+    **more: str | bool | None,
 ) -> None:
     """Make an application, or edit the one there is. What is empty gets its default."""
     given = {"arguments": arguments, "extra_config": extra_config, **more}

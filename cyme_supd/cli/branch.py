@@ -15,6 +15,7 @@ from cyme_supd import __version__
 from cyme_supd.branch.attached import Attachment
 from cyme_supd.branch.prepare import Prepared, knows_somebody, prepare
 from cyme_supd.cli.detached import go_on_in_the_background, let_go_of_the_terminal
+from cyme_supd.cli.recording import record_options, recorded
 from cyme_supd.cli.settings import read_file
 from cyme_supd.config import (
     DEFAULT_ALERT_AGE_S,
@@ -130,6 +131,8 @@ def check_exposure(host: str, is_insecure: bool, knows_somebody: Callable[[], bo
 @click.option(
     "--without-srs", is_flag=True, help="Leave out the SRS interface: messages to the branch."
 )
+@click.option("--without-monitor", is_flag=True, help="Leave the record of tasks to cyme-monitor.")
+@record_options
 @click.option(
     "--without-scheduler", is_flag=True, help="Leave out what orders jobs, and what hears of runs."
 )
@@ -267,6 +270,8 @@ def _wanted(host: str, port: int, options: dict[str, Any]) -> dict[str, Any]:
         "has_httpd": not options["without_httpd"],
         "has_srs": not options["without_srs"],
         "has_scheduler": not options["without_scheduler"],
+        "has_monitor": not options["without_monitor"],
+        **recorded(options),
         "numc": options["numc"],
         "fleet": _fleet(options["fleet"]),
         "sup_interval": options["sup_interval"],

@@ -1,4 +1,4 @@
-"""What ``cyme-injector`` and ``cyme-results`` have in common: parts of a branch without one."""
+"""What commands have in common that are parts of a branch without one."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from cyme_supd.store.schema import check_schema
 log = logging.getLogger("cyme_supd.scheduler")
 
 STORE_EVERY_S = 1.0
+_KEY_FILE = "The key of runners; else the one in the database."
 _SECRETS = ("BROKER", "DATABASE", "KEY_FILE")
 
 
 @dataclass(frozen=True, slots=True)
 class Standalone:
-    """What such a process works with; ``stop`` is set by a signal."""
+    """What such a process works with; ``stop`` is set by a signal, ``key`` for who needs it."""
 
     name: str
     broker: str
@@ -41,12 +42,12 @@ class Standalone:
     stop: threading.Event
 
 
-def standalone_options(default_name: str) -> Callable[[Any], Any]:
+def standalone_options(default_name: str, needs_key: bool = True) -> Callable[[Any], Any]:
     """The options of a command whose function gives them all to :func:`run`."""
     options = (
         click.option("--database", help="URL of the database that branches share."),
         click.option("-b", "--broker", help="URL of the control broker, of jobs without an app."),
-        click.option("--key-file", help="The key of runners; else the one in the database."),
+        *([click.option("--key-file", help=_KEY_FILE)] if needs_key else []),
         click.option(
             "-D",
             "--instance-dir",
@@ -105,7 +106,7 @@ def _run(
     store = SqlStore(_database(options, config), parse_broker(broker).url, branch=name)
     try:
         if _await(store, stop):
-            key = _key(store, options["key_file"])
+            key = _key(store, options["key_file"]) if "key_file" in options else b""
             body(Standalone(name, broker, key, store, stop))
     finally:
         store.close()

@@ -142,7 +142,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
         (Role.VIEWER, Role.OPERATOR): """
             /<app>/start/ /<app>/stop/ /<app>/pause/ /<app>/resume/
             /<app>/restart/ /<app>/restart/resume/ /<app>/restart/abort/
-            /<app>/plan/ /<app>/orphans/
+            /<app>/plan/ /<app>/orphans/ /<app>/tracking/
             /<app>/instances/ /<app>/instances/<name>/ /instances/<name>/
             /<app>/instances/<name>/stats/ /<app>/instances/<name>/log/
             /<app>/instances/<name>/history/ /<app>/instances/<name>/tasks/ /api/samples/

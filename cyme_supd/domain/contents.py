@@ -41,6 +41,7 @@ _APP_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "pool": str,
     "stop_timeout_s": int,
     "hung_timeout_s": int,
+    "is_tracked": bool,
 }
 _QUEUE_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "exchange": str,
@@ -54,7 +55,11 @@ def as_json(thing: App | Queue) -> dict[str, Any]:
     """Everything of *thing* but its name: ``{"created_at": "2011-08-15T22:06:43+00:00", ...}``."""
     told = (each.name for each in fields(thing) if each.name not in _NOT_TOLD)
     values = {name: _plain(getattr(thing, name)) for name in told}
-    return {name: value for name, value in values.items() if value not in (None, [], {})}
+    return {name: value for name, value in values.items() if _is_said(value)}
+
+
+def _is_said(value: Any) -> bool:
+    return value is not False and value not in (None, [], {})
 
 
 def digest_of(thing: App | Queue) -> str:

@@ -149,6 +149,7 @@ class RunEvent:
 # reads the id of a job finds all its runs.
 
 
+@lru_cache(4096)
 def category_id(name: str) -> str:
     return str(uuid.uuid5(_JOBS, name))
 
@@ -159,6 +160,7 @@ def job_id(category: str, name: str) -> str:
     return str(uuid.uuid5(_JOBS, f"{category}/{name}"))
 
 
+@lru_cache(8192)
 def run_id(job: str, fire_at: datetime) -> str:
     """The id of the one run that a fire time has."""
     return str(uuid.uuid5(uuid.UUID(job), fire_at.isoformat()))

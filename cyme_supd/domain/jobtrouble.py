@@ -27,7 +27,7 @@ UNCLAIMED_FOR = timedelta(minutes=3)
 #: What ended ill longer ago is not told any more.
 TOLD_FOR = timedelta(days=7)
 #: Of each kind; where there are more the latest are told.
-MOST = 500
+MOST = 200
 ILL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST, RunStatus.SKIPPED)
 #: Looked at of each job that has ended ill, to find what has become of it since.
 LATEST = 5

@@ -21,6 +21,7 @@ from cyme_supd.domain.pause import held
 from cyme_supd.domain.rollout import numbered
 from cyme_supd.domain.spec import Worker
 from cyme_supd.domain.target import NOTHING_SAID, Policy
+from cyme_supd.domain.tracking import place_of
 
 #: Settings every worker gets unless its app says otherwise.
 BASE_CONFIG: Mapping[str, Any] = {
@@ -84,6 +85,9 @@ def launch(
         boot["targets"] = targets.as_dict()
     if paused := held(worker):
         boot["held"] = paused
+    tracked = _tracked(worker)
+    if tracked:
+        boot["tracked"] = tracked
     fixed = _fixed_words(worker, worker.app.command or command, loglevel)
     environment = {
         **worker.app.environment,
@@ -103,6 +107,8 @@ def launch(
             boot.get("targets"),
             worker.instance.restarts,
             None if worker.is_autoscaled else worker.autoscale,
+            # Not a value more where it makes no difference: workers would be replaced.
+            *([[tracked["platform"], tracked["exchange"]]] if tracked else []),
         ]
     )
     identity = numbered(identity, worker.app.rollout)
@@ -136,6 +142,8 @@ def _fixed_words(worker: Worker, command: str, loglevel: str) -> tuple[str, ...]
         loglevel,
         "--without-mingle",
         "--without-gossip",
+        # What becomes of its tasks is told.
+        *(("--task-events",) if worker.app.is_tracked else ()),
         *worker.arguments,
     )
 
@@ -145,6 +153,18 @@ def _scale_words(worker: Worker) -> tuple[str, ...]:
     if worker.is_autoscaled:
         return (f"--autoscale={most},{least}",)
     return ("--concurrency", str(most))
+
+
+def _tracked(worker: Worker) -> dict[str, Any] | None:
+    """Where what it publishes is seen."""
+    if not worker.app.is_tracked:
+        return None
+    place = place_of(worker.app, worker.broker)
+    return {
+        "platform": place.queue,
+        "exchange": place.exchange,
+        "queues": [queue.name for queue in worker.queues],
+    }
 
 
 def _config(worker: Worker) -> dict[str, Any]:

@@ -63,7 +63,9 @@ class Record:
     def state(self) -> str:
         """The last end that was heard of; of one that has not ended, the last it did."""
         ends = {name: span for name, span in self.states.items() if name in FINAL}
-        heard = ends or self.states
+        begun = {name: span for name, span in self.states.items() if name != "SENT"}
+        # Who sends is heard late where the queue was long, and again for each retry.
+        heard = ends or begun or self.states
         if not heard:
             return "PENDING"
         return max(heard, key=lambda name: (heard[name].last, RANKS[name]))
@@ -115,6 +117,8 @@ def _kept(value: Any) -> str | int | float | bool:
 
 def bounded(text: str, most: int = MOST_TEXT) -> str:
     """*text* as every database takes it, and no longer than *most*."""
+    if text.isascii() and len(text) <= most and "\0" not in text:
+        return text
     clean = text.replace("\0", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= most else clean[: most - len(_CUT)] + _CUT
 

@@ -342,6 +342,16 @@ def _number(value: int) -> str:
     return str(value) if abs(value) <= MAX_WHOLE else "the number"
 
 
+def _flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise Invalid(f"{name}: neither true nor false")
+    return value
+
+
+def _no() -> bool:
+    return False
+
+
 def _none() -> None:
     return None
 
@@ -366,6 +376,7 @@ _APP: _Table = {
     "user": (_none, read_user),
     "command": (_none, _path),
     "result_backend": (_none, _line),
+    "is_tracked": (_no, _flag),
 }
 _INSTANCE: _Table = {
     **_BOTH,

@@ -19,6 +19,7 @@ from cyme_supd.domain.claim import Claim
 from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.jobstore import Jobs, JobsEdit
 from cyme_supd.domain.launch import Launch
+from cyme_supd.domain.ledgerstore import Ledger, LedgerEdit
 from cyme_supd.domain.merging import Merged
 from cyme_supd.domain.moving import Moving
 from cyme_supd.domain.orphans import Inventory, Stray
@@ -33,7 +34,7 @@ from cyme_supd.domain.transitions import Transitions, TransitionsEdit
 from cyme_supd.domain.whole import Whole
 
 
-class View(Accounts, Whole, Sampled, Transitions, Jobs, RunHistory, Protocol):
+class View(Accounts, Whole, Sampled, Transitions, Jobs, RunHistory, Ledger, Protocol):
     """One consistent look at the store. Lookups raise ``NotFound``."""
 
     def app_names(self, after: str = "", limit: int | None = None) -> list[str]:
@@ -114,7 +115,14 @@ class View(Accounts, Whole, Sampled, Transitions, Jobs, RunHistory, Protocol):
 
 
 class Transaction(
-    View, AccountsEdit, SampledEdit, TransitionsEdit, JobsEdit, RunHistoryEdit, Protocol
+    View,
+    AccountsEdit,
+    SampledEdit,
+    TransitionsEdit,
+    JobsEdit,
+    RunHistoryEdit,
+    LedgerEdit,
+    Protocol,
 ):
     """A look that also writes; all of it or none is stored.
 

@@ -44,6 +44,7 @@ class App:
     are words for ``celery worker``, ``extra_config`` Celery settings in
     lower case, ``command`` the ``celery`` of the app's own virtual
     environment. One that is being deleted goes with its last instance.
+    What one that ``is_tracked`` publishes is recorded.
     """
 
     name: str
@@ -63,6 +64,7 @@ class App:
     is_deleting: bool = False
     pause: Pause | None = None
     rollout: Rollout | None = None
+    is_tracked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

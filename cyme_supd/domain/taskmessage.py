@@ -23,6 +23,7 @@ MOST_BODY = 256 * 1024
 
 NO_TASK, NO_ID, CONTENT, BODY = "no task", "no id", "content type", "body"
 
+_SECRET = re.compile(r"passw|passphrase|secret|token|credential|(?:api|access|private)_?key", re.I)
 #: ``password='...'`` and ``"api_key": "..."``, as Python and JSON write them.
 _NAMED_SECRET = re.compile(
     r"""([\w-]{0,64}(?:passw|passphrase|secret|token|credential|api_?key|access_?key|private_?key)
@@ -51,10 +52,18 @@ class Redaction:
     patterns: tuple[re.Pattern[str], ...] = ()
     tasks: tuple[str, ...] = ()
 
+    def hides(self, task: str) -> bool:
+        """Whether nothing of the arguments of *task* is kept."""
+        return any(fnmatchcase(task, each) for each in self.tasks)
+
     def of(self, task: str, text: str) -> str:
-        if any(fnmatchcase(task, each) for each in self.tasks):
+        if self.hides(task):
             return MASK
-        text = _NAMED_SECRET.sub(rf"\1{MASK}", str(masked(text)))
+        if "://" in text:
+            text = str(masked(text))
+        # The other one looks at every place for a long name: only where there is one.
+        if _SECRET.search(text):
+            text = _NAMED_SECRET.sub(rf"\1{MASK}", text)
         for pattern in self.patterns:
             text = pattern.sub(MASK, text)
         return text

@@ -18,7 +18,7 @@ from cyme_supd.domain.firing import Due, Fired, UnderWay
 from cyme_supd.domain.job import Job, Overlap, RunStatus, run_id
 from cyme_supd.domain.ports import Store, Transaction
 from cyme_supd.domain.schedule import Schedule
-from cyme_supd.errors import CymeError, Invalid
+from cyme_supd.errors import CymeError
 from cyme_supd.scheduler.ordering import Orders, Outcome
 from cyme_supd.scheduler.parcels import Parcels
 
@@ -53,6 +53,7 @@ class Injector:
         self._woken = threading.Event()
         #: When the next job is due, by this host's monotonic clock, as of the last look.
         self._due: float | None = None
+        self._is_failing = False
         self._orders = Orders(key, me, clock, self.hint)
 
     def hint(self) -> None:
@@ -60,20 +61,25 @@ class Injector:
         self._woken.set()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Until *stop*; trouble is told of when it begins."""
-        is_failing = False
+        """Until *stop*."""
         while not stop.is_set():
             beat()
             self._woken.clear()
-            try:
-                wait_s = self.look()
-                is_failing = False
-            except CymeError as exc:
-                if not is_failing:
-                    log.warning("jobs that are due wait: %s", exc)
-                is_failing, wait_s = True, TROUBLE_S
-            self._woken.wait(wait_s)
+            self._woken.wait(self._looked())
         self.close()
+
+    def _looked(self) -> float:
+        """As :meth:`look`; trouble is told of when it begins."""
+        try:
+            wait_s = self.look()
+        except Exception as exc:
+            if not self._is_failing:
+                is_foreseen = isinstance(exc, CymeError)
+                log.warning("jobs that are due wait: %s", exc, exc_info=not is_foreseen)
+            self._is_failing = True
+            return TROUBLE_S
+        self._is_failing = False
+        return wait_s
 
     def close(self) -> None:
         self._orders.close()
@@ -119,7 +125,7 @@ class Injector:
             now = tx.database_now(self._clock.now())
             jobs = tx.take_due(now, MOST_AT_ONCE)
             fired = self._fired(tx, jobs, now)
-            parcels = Parcels(tx, self._broker, now)
+            parcels = Parcels(tx, self._broker, self._orders.is_away, now)
             tx.add_runs([parcels.add(each.job, run) for each in fired for run in each.runs])
             tx.add_run_events([event for each in fired for event in each.events])
             tx.add_run_events(parcels.events)
@@ -149,8 +155,11 @@ class Injector:
         for job in jobs:
             try:
                 due = firing.due_times(job, self._parse(job.schedule, job.timezone), now)
-            except Invalid as exc:
-                log.error("job %s/%s runs no more: %s", job.category, job.name, exc)
+            except Exception as exc:
+                # It would keep all others from being run, here and wherever it is due.
+                is_foreseen = isinstance(exc, CymeError)
+                words = (job.category, job.name, exc)
+                log.error("job %s/%s runs no more: %s", *words, exc_info=not is_foreseen)
                 stopped.append(firing.stop(job, now, self._me, str(exc)))
                 continue
             planned.append((job, due))
@@ -162,15 +171,18 @@ class Injector:
     # Runs that are to be ordered
 
     def _sweep(self) -> int:
+        self._orders.wait_for_room(ROOM_WITHIN_S)
         with self._store.recording() as tx:
             now = tx.database_now(self._clock.now())
             until = now + timedelta(seconds=firing.ORDERED_WITHIN_S)
             runs = tx.take_orders(now, MOST_AT_ONCE, until)
             jobs = {job.id: job for job in tx.jobs_with({run.job_id for run in runs})}
-            parcels = Parcels(tx, self._broker, now)
+            parcels = Parcels(tx, self._broker, self._orders.is_away, now)
             changed = [parcels.add(jobs.get(run.job_id), run) for run in runs]
             tx.save_runs([run for run in changed if run.status != RunStatus.QUEUED])
             tx.add_run_events(parcels.events)
+            again_at = firing.order_again_at(0, now)
+            tx.put_off(parcels.put_off, until, again_at, "its broker is away")
         self._orders.put(parcels.made())
         return len(runs)
 

@@ -47,6 +47,7 @@ from cyme_supd.service.runtails import RunTail
 from cyme_supd.service.sessions import Sessions, SignIn
 from cyme_supd.service.tails import Said, Tail, Tails
 from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
+from cyme_supd.service.tracking import Joining, Tracking
 from cyme_supd.service.troubles import Troubles
 from cyme_supd.service.waiting import Outcome, Waits
 from cyme_supd.service.watching import Watching
@@ -72,6 +73,7 @@ __all__ = [
     "JobDetails",
     "Jobs",
     "JobsMeasured",
+    "Joining",
     "MadeToken",
     "Measured",
     "Measures",
@@ -111,6 +113,7 @@ __all__ = [
     "TaskView",
     "Tasks",
     "ThisBranch",
+    "Tracking",
     "Troubles",
     "Waits",
     "Watching",
@@ -187,6 +190,7 @@ class Service:
         self.rollouts = Rollouts(context)
         self.plans = Plans(context)
         self.orphans = Orphans(context)
+        self.tracking = Tracking(context)
         self.overviews = Overviews(context)
         self.watching = Watching(context)
         self.tails = Tails(context)

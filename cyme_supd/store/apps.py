@@ -26,6 +26,7 @@ _EDITABLE = (
     "stop_timeout_s",
     "hung_timeout_s",
     "is_deleting",
+    "is_tracked",
 )
 _SELECT: Select[Any] = select(
     *(column for column in m.app.c if column is not m.app.c.broker_id),

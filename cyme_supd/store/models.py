@@ -32,6 +32,7 @@ from cyme_supd.store.jobtables import (
     shared_key,
     withdrawal,
 )
+from cyme_supd.store.ledgertables import ledger, ledger_gap, ledger_refusal, ledger_source
 
 __all__ = [
     "MAX_CONCURRENCY",
@@ -47,6 +48,10 @@ __all__ = [
     "instance",
     "instance_queue",
     "job",
+    "ledger",
+    "ledger_gap",
+    "ledger_refusal",
+    "ledger_source",
     "metadata",
     "queue",
     "receipt",
@@ -94,6 +99,7 @@ app = Table(
     Column("is_deleting", Boolean, nullable=False),
     Column("pause", JSON(none_as_null=True)),
     Column("rollout", JSON(none_as_null=True)),
+    Column("is_tracked", Boolean, nullable=False, server_default=false()),
     name_is_whole(),
 )
 

@@ -52,12 +52,13 @@ from cyme_supd.store.engine import (
 from cyme_supd.store.history import SqlHistory, SqlHistoryEdit
 from cyme_supd.store.jobviews import SqlJobs, SqlJobsEdit
 from cyme_supd.store.kinds import LANE, LANES
+from cyme_supd.store.ledgerviews import SqlLedger, SqlLedgerEdit
 from cyme_supd.store.owncopy import SqlCopy
 from cyme_supd.store.runhistory import SqlRunHistory, SqlRunHistoryEdit
 from cyme_supd.store.whole import SqlWhole
 
 
-class SqlView(SqlWhole, SqlHistory, SqlJobs, SqlRunHistory):
+class SqlView(SqlWhole, SqlHistory, SqlJobs, SqlRunHistory, SqlLedger):
     """One consistent look: everything it answers is of the moment it was opened."""
 
     def __init__(
@@ -165,7 +166,7 @@ class SqlView(SqlWhole, SqlHistory, SqlJobs, SqlRunHistory):
         return catalogue.next_version(self._connection, self._branch)
 
 
-class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit, SqlRunHistoryEdit):
+class SqlTransaction(SqlView, SqlHistoryEdit, SqlJobsEdit, SqlRunHistoryEdit, SqlLedgerEdit):
     """A look that also writes. What is to be edited or removed must be there: ``NotFound``."""
 
     def __init__(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, Connection
 
 from cyme_supd.domain.spec import Worker
+from cyme_supd.domain.tracking import declared
 from cyme_supd.store import apps, instances, queues
 from cyme_supd.store.statuses import BATCH
 
@@ -38,7 +39,10 @@ def matching(
         Worker(
             instance=instance,
             app=their_apps[instance.app],
-            queues=tuple(their_queues[instance.app, name] for name in instance.queues),
+            queues=declared(
+                their_apps[instance.app],
+                (their_queues[instance.app, name] for name in instance.queues),
+            ),
             broker=instance.broker or their_apps[instance.app].broker or default_broker,
         )
         for instance in found

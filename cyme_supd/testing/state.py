@@ -18,6 +18,7 @@ from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
 from cyme_supd.domain.transitions import Transition
 from cyme_supd.testing.catalogue import Versions
+from cyme_supd.testing.ledgerstate import LedgerState
 
 
 @dataclass
@@ -49,6 +50,7 @@ class State:
     run_outputs: dict[str, RunOutput] = field(default_factory=dict)
     withdrawals: dict[str, datetime] = field(default_factory=dict)
     shared_keys: dict[str, str] = field(default_factory=dict)
+    ledger: LedgerState = field(default_factory=LedgerState)
 
     def copy(self) -> State:
         return State(
@@ -79,4 +81,5 @@ class State:
             dict(self.run_outputs),
             dict(self.withdrawals),
             dict(self.shared_keys),
+            self.ledger.copy(),
         )

@@ -19,25 +19,19 @@ from cyme_supd.domain.rollout import RolloutStatus
 from cyme_supd.domain.spec import App, Instance, Queue, Worker
 from cyme_supd.domain.status import Branch, Status
 from cyme_supd.domain.task import Task
+from cyme_supd.domain.tracking import declared
 from cyme_supd.errors import Conflict, Invalid, NotFound, Unavailable
-from cyme_supd.testing.accounts import MemoryAccounts, MemoryAccountsEdit
-from cyme_supd.testing.audit import MemoryAudit, MemoryAuditEdit
 from cyme_supd.testing.catalogue import Edits, MemoryCopy, entries
-from cyme_supd.testing.jobs import MemoryJobs, MemoryJobsEdit
-from cyme_supd.testing.runhistory import MemoryRunHistory, MemoryRunHistoryEdit
-from cyme_supd.testing.samples import MemorySamples, MemorySamplesEdit
+from cyme_supd.testing.parts import Parts, PartsEdit
 from cyme_supd.testing.state import State
 from cyme_supd.testing.stored import stored
-from cyme_supd.testing.whole import MemoryWhole
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _BUSY_TIMEOUT_S = 5.0
 
 
-class MemoryView(
-    MemoryAccounts, MemoryAudit, MemoryWhole, MemorySamples, MemoryJobs, MemoryRunHistory
-):
+class MemoryView(Parts):
     def __init__(self, state: State, default_broker: str, branch: str = "") -> None:
         self._state = state
         self._default_broker = default_broker
@@ -145,19 +139,12 @@ class MemoryView(
         return Worker(
             instance=instance,
             app=app,
-            queues=tuple(self._state.queues[app.name, name] for name in instance.queues),
+            queues=declared(app, (self._state.queues[app.name, name] for name in instance.queues)),
             broker=instance.broker or app.broker or self._default_broker,
         )
 
 
-class MemoryTransaction(
-    MemoryView,
-    MemoryAccountsEdit,
-    MemoryAuditEdit,
-    MemorySamplesEdit,
-    MemoryJobsEdit,
-    MemoryRunHistoryEdit,
-):
+class MemoryTransaction(MemoryView, PartsEdit):
     def __init__(self, state: State, default_broker: str, branch: str, edits: Edits) -> None:
         super().__init__(state, default_broker, branch)
         self._edits = edits

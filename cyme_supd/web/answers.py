@@ -62,6 +62,7 @@ class Application(TypedDict):
     pool: str | None
     stop_timeout_s: int | None
     hung_timeout_s: int | None
+    is_tracked: bool
     created_at: str
     pause: Pause | None
     instances: list[str]

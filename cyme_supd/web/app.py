@@ -35,6 +35,7 @@ from cyme_supd.web import (
     rollouts,
     scopes,
     tasks,
+    tracking,
 )
 from cyme_supd.web.admin import blueprint as admin
 from cyme_supd.web.admin import signing
@@ -90,6 +91,7 @@ def _nouns(service: Service) -> list[Blueprint]:
             rollouts,
             plans,
             orphans,
+            tracking,
             tasks,
             jobs,
             audit,

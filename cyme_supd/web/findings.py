@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from cyme_supd.domain.task import TaskState
+from cyme_supd.web.answers import Broker
 
 
 class Rollout(TypedDict):
@@ -71,6 +72,26 @@ class Plan(TypedDict):
     waits_for: str | None
     observed_at: str | None
     purged: NotRequired[int]
+
+
+class Seen(TypedDict):
+    """In epoch seconds, null for never; ``refused`` counts messages by the reason."""
+
+    watched_at: float | None
+    message_at: float | None
+    event_at: float | None
+    refused: dict[str, int]
+
+
+class Tracking(TypedDict):
+    is_tracked: bool
+    broker: Broker
+    exchange: str
+    platform_queue: str
+    install: str
+    imports: str
+    line: str
+    seen: Seen | None
 
 
 class OrphanedQueue(TypedDict):

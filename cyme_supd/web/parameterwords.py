@@ -91,6 +91,7 @@ PARAMETERS = {
     "status": "Only runs of that status, or of several, with commas.",
     "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
     "timeout": "How long to wait for what was asked for (30).",
+    "tracked": "Whether its tasks are recorded: its workers publish them to the monitor, too.",
     "transport": "kombu's word for the kind of broker (``amqp``).",
     "until": (
         "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "

@@ -91,9 +91,12 @@ class AppEdit(Edit):
     user: Text = None
     command: Text = None
     result_backend: Text = None
+    tracked: Flag = None
 
     def given(self) -> dict[str, Any]:
         values = super().given()
+        if "tracked" in values:
+            values["is_tracked"] = values.pop("tracked")
         if "vhost" in values:
             vhost = values.pop("vhost")
             if values.setdefault("virtual_host", vhost) != vhost:

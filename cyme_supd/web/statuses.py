@@ -68,6 +68,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "POST /<app>/restart/resume/": {202: f.RolloutEdited},
     "POST /<app>/restart/abort/": {202: f.RolloutEdited},
     "GET /<app>/plan/": {200: f.Plan},
+    "GET /<app>/tracking/": {200: f.Tracking},
     "GET /<app>/orphans/": {200: f.Orphans},
     "VERB /<app>/queue/<queue>/<url>": {202: f.QueuedUrl},
     "PUT POST /<app>/queue/<queue>/": {202: f.QueuedUrls},

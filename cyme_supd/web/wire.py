@@ -104,6 +104,7 @@ def app(details: AppDetails, secrets: bool) -> dict[str, Any]:
         "pool": spec.pool,
         "stop_timeout_s": spec.stop_timeout_s,
         "hung_timeout_s": spec.hung_timeout_s,
+        "is_tracked": spec.is_tracked,
         "created_at": isoformat(spec.created_at),
         "pause": pause(spec.pause),
         "instances": list(details.instances),

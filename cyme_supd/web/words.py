@@ -14,6 +14,7 @@ NOUNS = {
     "pauses": "Pauses",
     "rollouts": "Rolling restarts",
     "plans": "Plans",
+    "tracking": "Tracked tasks",
     "orphans": "Orphans",
     "tasks": "URLs as tasks",
     "jobs": "Scheduled jobs",
@@ -125,6 +126,11 @@ ROUTES = {
     ),
     "POST /<app>/restart/resume/": "Have one that stopped or was aborted go on.",
     "POST /<app>/restart/abort/": "Restart no more of them.",
+    "GET /<app>/tracking/": (
+        "How a producer joins: ``line`` is all that its application needs, after ``imports`` and "
+        "``install``; whether the application is tracked; and when the record last ``seen`` a "
+        "message, an event, and a monitor at its platform queue (epoch seconds, null for never)."
+    ),
     "GET /<app>/plan/": (
         "What the branch would do about its instances now, and does not do for that: ``actions``, "
         "in order, each with ``instance`` ``action`` ``reason``; ``restarting`` and ``stopping``, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
@@ -25,9 +26,29 @@ class CeleryBackends:
         self._kept = threading.local()
 
     def look(self, url: str, id: str) -> tuple[str, Any, str | None]:
+        backend, meta = self._meta(url, id)
+        state, result = str(meta["status"]), meta.get("result")
+        if state in backend.EXCEPTION_STATES:
+            return state, None, _told(result)
+        return state, _plain(result) if state in backend.READY_STATES else None, None
+
+    def outcome(self, url: str, id: str) -> dict[str, Any]:
+        """What is kept of a task, for the record: texts, and ``at`` in epoch seconds."""
+        backend, meta = self._meta(url, id)
+        state, result = str(meta["status"]), meta.get("result")
+        told: dict[str, Any] = {"state": state}
+        if state in backend.EXCEPTION_STATES:
+            told.update(error=_told(result), traceback=_line(meta.get("traceback")))
+        elif state in backend.READY_STATES:
+            told.update(result=repr(result))
+        if state in backend.READY_STATES:
+            told.update(at=_moment(meta.get("date_done")), worker=_line(meta.get("worker")))
+        return told
+
+    def _meta(self, url: str, id: str) -> tuple[Backend, dict[str, Any]]:
         backend = self._backend(url)
         try:
-            meta = backend.get_task_meta(id, cache=False)
+            return backend, backend.get_task_meta(id, cache=False)
         except (ContentDisallowed, DecodeError) as exc:
             raise Invalid(
                 f"the result of {id} is not readable: {exc}", "have it stored as JSON"
@@ -36,10 +57,6 @@ class CeleryBackends:
             # Each kind of backend has errors of its own, unknown until it is named.
             self._forget(url)
             raise Unavailable(f"the result backend does not answer: {type(exc).__name__}") from exc
-        state, result = str(meta["status"]), meta.get("result")
-        if state in backend.EXCEPTION_STATES:
-            return state, None, _told(result)
-        return state, _plain(result) if state in backend.READY_STATES else None, None
 
     def _backend(self, url: str) -> Backend:
         kept: dict[str, Backend] = self._kept.__dict__
@@ -82,6 +99,19 @@ def _without_pickles(backend: Backend) -> Backend:
     if hasattr(backend, "_decode_stored_result"):
         backend._decode_stored_result = lambda stored: stored and backend.decode(stored)
     return backend
+
+
+def _line(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _moment(done: Any) -> float | None:
+    """Celery's moments without an offset are UTC."""
+    try:
+        at = datetime.fromisoformat(done) if isinstance(done, str) else done
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _plain(result: Any) -> Any:

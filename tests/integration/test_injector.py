@@ -190,6 +190,31 @@ def test_a_broker_that_is_away_hinders_no_other(
     assert {each.run for each in ordered(url, queue)} == stored(store).keys()
 
 
+def test_a_broker_that_is_away_for_long(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that have waited for minutes one at a time is tried."""
+    monkeypatch.setattr("cyme_supd.domain.firing.ORDERED_WITHIN_S", 0.3)
+    job = idle_job(store, "q")
+    young = add_run(store, job, 5)
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    times = [at + timedelta(seconds=number) for number in range(5)]
+    runs = [replace(young, id=run_id(job.id, at), fire_at=at, queued_at=at) for at in times]
+    with injecting_at(store, AWAY) as injector:
+        eventually(lambda: injector._orders.is_away(AWAY))
+        with store.writing() as tx:
+            tx.add_runs(runs)
+        waiting = eventually(lambda: put_off(store, 4))
+    assert all(run.order_at - datetime.now(UTC) > timedelta(seconds=20) for run in waiting)
+    assert young.id not in {run.id for run in waiting}
+    assert {run.orders for run in stored(store).values()} == {0}
+
+
+def put_off(store: MemoryStore, count: int) -> list[Any]:
+    found = [run for run in stored(store).values() if run.reason == "its broker is away"]
+    return found if len(found) == count else []
+
+
 def test_what_a_broker_refuses_says_so(store: MemoryStore, valkey_url: str) -> None:
     name, at = unique("refused"), datetime.now(UTC)
     with store.writing() as tx:
@@ -202,6 +227,23 @@ def test_what_a_broker_refuses_says_so(store: MemoryStore, valkey_url: str) -> N
         assert (run.status, run.orders) == (RunStatus.QUEUED, 0)
         assert run.order_at is not None
         assert run.order_at > datetime.now(UTC) + timedelta(seconds=30)
+
+
+def test_a_queue_that_is_full_hinders_no_other(store: MemoryStore, rabbitmq_url: str) -> None:
+    full, other = unique("full"), unique("other")
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.default_channel
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare(full, durable=True, auto_delete=False, arguments=limits)
+        channel.basic_publish(channel.prepare_message(b"{}"), routing_key=full)
+        add(store, full, 3)
+        add_run(store, idle_job(store, other))
+        with injecting_at(store, rabbitmq_url) as injector:
+            eventually(lambda: all_are(store, lambda run: bool(run.reason or run.orders), 4))
+            assert not injector._orders.is_away(rabbitmq_url)
+        channel.queue_delete(full)
+        channel.queue_delete(other)
+    assert sorted(run.orders for run in stored(store).values()) == [0, 0, 0, 1]
 
 
 def test_what_is_not_ordered_any_more(store: MemoryStore) -> None:
@@ -239,6 +281,23 @@ def test_a_schedule_that_cannot_be_read_ends_that_job_alone(
     }
     with store.reading() as view:
         assert view.next_due_at() is None
+
+
+def test_a_fault_of_one_job_is_not_that_of_others(store: MemoryStore) -> None:
+    bad, good = add(store, "q", 2)
+    with store.writing() as tx:
+        tx.save_jobs([replace(bad, timezone="bad")])
+
+    def parse(text: str, timezone: str | None) -> Any:
+        if timezone == "bad":
+            raise ZeroDivisionError("no such thing")
+        return parse_schedule(text, timezone)
+
+    made = Injector(store, parse, KEY, SystemClock(), "b1", AWAY)
+    made.look()
+    made.close()
+    found = {run.name: (str(run.status), run.reason) for run in stored(store).values()}
+    assert found == {bad.name: ("failed", "no such thing"), good.name: ("queued", None)}
 
 
 def test_a_database_that_was_away(

@@ -48,6 +48,7 @@ WHOLE = app(
     hung_timeout_s=5,
     pause=PAUSE,
     rollout=Rollout(3, 2, AT, True, 4),
+    is_tracked=True,
 )
 QUEUE = queue(
     "a/b ü",

@@ -30,6 +30,7 @@ WIRES = (
     "cyme_supd.branch.prepare",
     "cyme_supd.branch.attached",
     "cyme_supd.branch.main",
+    "cyme_supd.branch.monitoring",
     "cyme_supd.branch.neighbours",
     "cyme_supd.branch.scheduling",
     "cyme_supd.branch.web",
@@ -69,6 +70,7 @@ BROUGHT_BY = {
     "argon2": "argon2-cffi",
     "dateutil": "python-dateutil",
     "markupsafe": "jinja2",
+    "redis": "celery",
     "typing_extensions": "pydantic",
     "werkzeug": "flask",
 }

@@ -81,7 +81,7 @@ def test_a_task_that_was_retried_and_succeeded() -> None:
     [
         ({}, "PENDING"),
         ({"SENT": 1}, "SENT"),
-        ({"SENT": 5, "STARTED": 4}, "SENT"),
+        ({"SENT": 5, "STARTED": 4}, "STARTED"),
         ({"RETRY": 4, "STARTED": 5}, "STARTED"),
         ({"RETRY": 5, "STARTED": 5}, "RETRY"),
         ({"SUCCESS": 3, "STARTED": 5}, "SUCCESS"),

@@ -137,6 +137,7 @@ READINGS = (
     "/foo/restart/",
     "/foo/plan/",
     "/foo/orphans/",
+    "/foo/tracking/",
     "/branches/",
     "/branches/b1/",
     "/ping/",

@@ -299,7 +299,10 @@ def test_importing_it_is_light() -> None:
     heavies, ours = done.stdout.splitlines()
     assert heavies == "[]"
     rooms = {name.split(".")[1] for name in eval(ours)}
-    assert rooms == {"tracking", "domain", "errors"}
+    assert rooms == {"tracking", "domain", "errors", "workers"}
+    workers = {name for name in eval(ours) if name.startswith("cyme_supd.workers.")}
+    # What workers have where nothing else of Cyme is.
+    assert {name.split(".")[2] for name in workers} == {"boot"}
 
 
 def test_no_warning_without_reason() -> None:

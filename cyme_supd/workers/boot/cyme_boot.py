@@ -6,8 +6,8 @@ environment the app lives; so it and what lies beside it are self-contained.
 bundled one), ``config`` (Celery settings), ``queues`` (full declarations, the
 worker's own first), ``held`` (by name, queues that are paused: until when, in
 epoch seconds, or null), ``reply_to`` (the routing key at which the branch waits to
-hear that the worker is ready), ``node`` (the worker's name at the broker) and,
-for the bundled app, ``targets`` (which URLs it may request).
+hear that the worker is ready), ``tracked`` (where its tasks are seen), ``node`` (the
+worker's name at the broker) and, for the bundled app, ``targets`` (which URLs it may request).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 import cyme_closed  # type: ignore[import-not-found]
+import cyme_topology  # type: ignore[import-not-found]
 import cyme_unacked  # type: ignore[import-not-found]
 from celery import bootsteps, signals
 from celery.app.utils import find_app
@@ -71,6 +72,8 @@ def prepare(name: str, config: dict[str, Any]) -> Any:
     # new ones may not be mixed while they are still being collected.
     prepared.conf.get("task_default_queue")
     prepared.conf.update(config)
+    if tracked := boot.get("tracked"):
+        cyme_topology.join(prepared, tracked["queues"], tracked["platform"], tracked["exchange"])
     # The branch asks on this exchange, in JSON, whatever the app's tasks use.
     prepared.conf.update(control_exchange="celery", worker_enable_remote_control=True)
     broker = os.environ.get("CELERY_BROKER_URL", "")

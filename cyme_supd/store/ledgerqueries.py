@@ -1,0 +1,180 @@
+"""Pages of tasks that are tracked, at a cost that is bounded, however many there are.
+
+One filter has an index that is walked, those that began last first: the one that
+fits the fewest. What else is asked for is looked at in what that leads to, and no
+further than :data:`MOST_LOOKED_AT`; where that is not all, the page says where to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, func, select, true
+
+from cyme_supd.domain.ledgerstore import (
+    EXACT,
+    LOST,
+    MOST_LOOKED_AT,
+    NEVER_RECEIVED,
+    WORKER_GONE,
+    Cursor,
+    ErrorGroup,
+    TaskPage,
+    TaskQuery,
+    Tracked,
+    has_text,
+    micros,
+    word,
+)
+from cyme_supd.store import models as m
+from cyme_supd.store.ledgerrows import SHOWN, needle, tracked
+
+_ROWS = m.ledger.c
+#: On the columns of the table, or of a part of it.
+Filter = Callable[[Any], ColumnElement[bool]]
+
+
+def page(connection: Connection, query: TaskQuery) -> TaskPage:
+    walked, others = _split(connection, query)
+    if others:
+        near = _near(walked, query)
+        wanted = select(near).where(*(each(near.c) for each in others))
+        rows = connection.execute(_latest_first(wanted, near.c).limit(query.limit + 1)).all()
+    else:
+        wanted = select(*SHOWN).where(walked(_ROWS), _within(query))
+        rows = connection.execute(_latest_first(wanted, _ROWS).limit(query.limit + 1)).all()
+    tasks = [tracked(row) for row in rows[: query.limit]]
+    # Databases look more widely: some for small letters as well, all in what else is told.
+    fitting = [each for each in tasks if query.text is None or has_text(each.record, query.text)]
+    if len(rows) > query.limit:
+        return TaskPage(fitting, tasks[-1].cursor)
+    return TaskPage(fitting, _end(connection, walked, query) if others else None)
+
+
+def errors(connection: Connection, query: TaskQuery) -> list[ErrorGroup]:
+    wanted = [*_indexed(query), *_loose(query)]
+    near = _near(lambda of: of.state == "FAILURE", query)
+    number, count = func.max(near.c.number).label("number"), func.count().label("count")
+    groups = select(near.c.error, number, count).where(near.c.error.is_not(None))
+    groups = groups.where(*(each(near.c) for each in wanted))
+    found = groups.group_by(near.c.error).subquery()
+    rows = select(found.c.error, found.c.count, _ROWS.id, _ROWS.began_at)
+    rows = rows.join_from(found, m.ledger, _ROWS.number == found.c.number)
+    most_first = rows.order_by(found.c.count.desc(), found.c.error).limit(query.limit)
+    return [ErrorGroup(*row) for row in connection.execute(most_first)]
+
+
+def with_id(connection: Connection, id: str, source: str | None) -> list[Tracked]:
+    wanted = select(*SHOWN).where(_ROWS.id == id)
+    if source is not None:
+        wanted = wanted.where(_ROWS.source == source)
+    return [tracked(row) for row in connection.execute(wanted.order_by(_ROWS.source))]
+
+
+def message(connection: Connection, number: int) -> str | None:
+    return connection.scalar(select(_ROWS.message).where(_ROWS.number == number))
+
+
+def unfinished(
+    connection: Connection,
+    source: str,
+    states: Collection[str],
+    before: float,
+    after: Cursor,
+    limit: int,
+) -> list[Tracked]:
+    at, number = after
+    found: list[Tracked] = []
+    for state in states:
+        wanted = select(*SHOWN).where(_ROWS.state == state, _ROWS.source == source)
+        behind = (_ROWS.began_at > at) | (_ROWS.number > number)
+        wanted = wanted.where(_ROWS.began_at >= at, behind, _ROWS.began_at < micros(before))
+        oldest = wanted.order_by(_ROWS.began_at, _ROWS.number).limit(limit)
+        found += map(tracked, connection.execute(oldest))
+    return sorted(found, key=lambda each: each.cursor)[:limit]
+
+
+def beyond(connection: Connection, state: str, count: int) -> Cursor | None:
+    wanted = select(_ROWS.began_at, _ROWS.number).where(_ROWS.state == state)
+    row = connection.execute(_latest_first(wanted, _ROWS).offset(count).limit(1)).first()
+    return None if row is None else (row.began_at, row.number)
+
+
+def _split(connection: Connection, query: TaskQuery) -> tuple[Filter, list[Filter]]:
+    """The filter whose index is walked, and the others."""
+    indexed, others = _indexed(query), _loose(query)
+    if not indexed:
+        return _all, others
+    if len(indexed) > 1:
+        indexed.sort(key=lambda each: _count(connection, each, query))
+    return indexed[0], [*indexed[1:], *others]
+
+
+def _count(connection: Connection, walked: Filter, query: TaskQuery) -> int:
+    """How many there are to be looked at, as far as that matters."""
+    some = select(_ROWS.number).where(walked(_ROWS), _within(query)).limit(MOST_LOOKED_AT)
+    return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def _all(_: Any) -> ColumnElement[bool]:
+    return true()
+
+
+def _indexed(query: TaskQuery) -> list[Filter]:
+    """Each with an index of its own, in which tasks are in the order they began in."""
+    asked = {name: getattr(query, name) for name in EXACT if name != "source"}
+    return [_is(name, value) for name, value in asked.items() if value is not None]
+
+
+def _is(name: str, value: str) -> Filter:
+    if (name, value) == ("state", LOST):
+        return lambda of: of.lost.in_((NEVER_RECEIVED, WORKER_GONE))
+    return lambda of: of[name] == word(value)
+
+
+def _loose(query: TaskQuery) -> list[Filter]:
+    found: list[Filter] = []
+    if query.source is not None:
+        found.append(lambda of: of.source == query.source)
+    if query.text:
+        text = needle(query.text)
+        found.append(lambda of: of.record.contains(text, autoescape=True))
+    return found
+
+
+def _within(query: TaskQuery) -> ColumnElement[bool]:
+    """The span that is asked for, behind the page before."""
+    parts: list[ColumnElement[bool]] = []
+    if query.since is not None:
+        parts.append(_ROWS.began_at >= micros(query.since))
+    if query.until is not None:
+        parts.append(_ROWS.began_at < micros(query.until))
+    if query.after is not None:
+        at, number = query.after
+        # The first of the two is what an index is walked from.
+        parts += (_ROWS.began_at <= at, (_ROWS.began_at < at) | (_ROWS.number < number))
+    return and_(true(), *parts)
+
+
+def _near(walked: Filter, query: TaskQuery) -> Subquery:
+    """Those that are looked through."""
+    shown = {*SHOWN, *(_ROWS[name] for name in EXACT)}
+    wanted = select(*(each for each in m.ledger.c if each in shown))
+    return (
+        _latest_first(wanted.where(walked(_ROWS), _within(query)), _ROWS)
+        .limit(MOST_LOOKED_AT)
+        .subquery()
+    )
+
+
+def _end(connection: Connection, walked: Filter, query: TaskQuery) -> Cursor | None:
+    """The last that was looked through, if there may be more behind it."""
+    wanted = select(_ROWS.began_at, _ROWS.number).where(walked(_ROWS), _within(query))
+    last = _latest_first(wanted, _ROWS).offset(MOST_LOOKED_AT - 1).limit(1)
+    row = connection.execute(last).first()
+    return None if row is None else (row.began_at, row.number)
+
+
+def _latest_first(wanted: Select[Any], of: Any) -> Select[Any]:
+    return wanted.order_by(of.began_at.desc(), of.number.desc())
