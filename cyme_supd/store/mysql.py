@@ -85,8 +85,11 @@ class Mysql:
             cursor = connection.cursor()
             for setting in _settings(connection.get_server_info(), busy_timeout_s):
                 cursor.execute(f"SET SESSION {setting}")
-            cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'")
-            setattr(connection, _IS_REPEATED, bool(cursor.fetchone()[0]))
+            # Not by their names alone: newer servers have only one format, and no such name.
+            cursor.execute("SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')")
+            found = {name: value.upper() for name, value in cursor.fetchall()}
+            is_repeated = found == {"log_bin": "ON", "binlog_format": "STATEMENT"}
+            setattr(connection, _IS_REPEATED, is_repeated)
             cursor.close()
             setattr(connection, _PATIENCE, busy_timeout_s + 0.5)
 

@@ -20,11 +20,13 @@ from cyme_supd.domain.spec import App, Queue
 from cyme_supd.errors import Unavailable
 from cyme_supd.runner.letters import order_in
 from cyme_supd.scheduler import injector as injecting
+from cyme_supd.scheduler import ordering
 from cyme_supd.scheduler.injector import Injector
 from cyme_supd.schedules.parsing import parse_schedule
 from cyme_supd.seal import Seal
 from cyme_supd.testing.store import MemoryStore
 from tests.acceptance.harness import unique
+from tests.relay import relayed
 from tests.services import free_port
 from tests.support import eventually
 
@@ -72,7 +74,8 @@ def add(store: MemoryStore, queue: str, count: int = 1, **given: Any) -> list[Jo
     schedule = f"R1/{at.isoformat().replace('+00:00', 'Z')}/P1D"
     made = Job("c", "", schedule, at, command="true", routing_key=queue)
     due = replace(made, next_fire_at=at, due_at=at, **given)
-    jobs = [replace(due, name=f"{given.get('app', 'j')}{number}") for number in range(count)]
+    prefix = unique("j")
+    jobs = [replace(due, name=f"{prefix}-{number}") for number in range(count)]
     with store.writing() as tx:
         tx.add_category("c")
         tx.add_jobs(jobs)
@@ -120,14 +123,14 @@ def ordered(url: str, queue: str) -> list[Order]:
 
 
 def test_each_fire_time_is_ordered_and_marked(store: MemoryStore, url: str, queue: str) -> None:
-    jobs = add(store, queue, 700)
+    jobs = add(store, queue, 510)
     with injecting_at(store, url):
-        eventually(lambda: all_are(store, lambda run: run.orders == 1, 700))
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 510))
     orders = ordered(url, queue)
     assert {each.run for each in orders} == stored(store).keys()
     assert {each.job for each in orders} == {job.id for job in jobs}
     assert {each.reply for each in orders} == {answers_queue(KEY)}
-    assert len(orders) == 700
+    assert len(orders) == 510
     for run in stored(store).values():
         assert (run.branch, run.status) == ("b1", RunStatus.QUEUED)
         # Nobody claims it: it is ordered once more, in a minute.
@@ -187,6 +190,29 @@ def test_a_broker_that_is_away_hinders_no_other(
         with store.writing() as tx:
             tx.save_app(replace(tx.app("away"), broker=url))
         eventually(lambda: all_are(store, lambda run: run.orders == 1, 10))
+    assert {each.run for each in ordered(url, queue)} == stored(store).keys()
+
+
+@pytest.mark.parametrize("fault", ["cut", "hold"])
+def test_a_broker_that_goes_away_and_comes_back(
+    store: MemoryStore, url: str, queue: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs are made meanwhile, and ordered when it is back, the line cut or silent."""
+    monkeypatch.setattr("cyme_supd.domain.firing.ORDERED_WITHIN_S", 0.5)
+    monkeypatch.setattr(ordering, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ordering, "PAUSE_S", 0.1)
+    with relayed(url) as (relay, near), injecting_at(store, near) as injector:
+        add(store, queue)
+        injector.hint()
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 1))
+        getattr(relay, fault)()
+        add(store, queue, 3)
+        injector.hint()
+        eventually(lambda: injector._orders.is_away(near))
+        assert [run.orders for run in stored(store).values()].count(0) == 3
+        relay.mend() if fault == "cut" else relay.resume()
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 4), 20)
+    # What was on its way when the line went silent has come, too.
     assert {each.run for each in ordered(url, queue)} == stored(store).keys()
 
 
@@ -324,10 +350,10 @@ def test_a_database_that_was_away(
 
 
 def test_two_at_once_order_each_run_once(store: MemoryStore, url: str, queue: str) -> None:
-    add(store, queue, 1200)
+    add(store, queue, 600)
     with injecting_at(store, url), injecting_at(store, url):
-        eventually(lambda: all_are(store, lambda run: run.orders == 1, 1200))
-    assert len(ordered(url, queue)) == 1200
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 600))
+    assert len(ordered(url, queue)) == 600
 
 
 def test_one_that_is_edited_is_taken_at_once(
