@@ -8,8 +8,10 @@ Whatever is lost in between is ordered again: a run says itself by when.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cyme_supd.clock import Clock
@@ -36,7 +38,26 @@ MOST_PLANNING_S = 1.0
 #: For brokers to come up; jobs of others wait as long.
 ROOM_WITHIN_S = 0.2
 
+#: However little was stored: somebody may have put the database's clock.
+SEEN_FOR_S = 5.0
+
 Parse = Callable[[str, str | None], Schedule]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """When the next job is due and the next run to be ordered, by the monotonic clock.
+
+    It is so while the store has that ``version``, and ``until`` then.
+    """
+
+    version: int
+    due: float
+    order: float
+    until: float
+
+
+_NOTHING = _Seen(0, math.inf, math.inf, -math.inf)
 
 
 class Injector:
@@ -51,8 +72,7 @@ class Injector:
         self._me = me
         self._broker = broker
         self._woken = threading.Event()
-        #: When the next job is due, by this host's monotonic clock, as of the last look.
-        self._due: float | None = None
+        self._seen = _NOTHING
         self._is_failing = False
         self._orders = Orders(key, me, clock, self.hint)
 
@@ -87,35 +107,39 @@ class Injector:
     def look(self) -> float:
         """Do what is to be done now; in how many seconds there is something again."""
         # First what is late by each millisecond, and without asking whether it is time.
-        is_time = self._due is not None and self._clock.monotonic() >= self._due
-        self._due = None
-        count = self._fire() if is_time else 0
+        is_due = self._seen.due <= self._clock.monotonic()
+        count = self._fire() if is_due else 0
         self._mark(self._orders.outcomes())
+        if count or not self._is_known():
+            # Where there was nothing to be taken another injector has it.
+            count += self._see(may_fire=bool(count) or not is_due)
         if count:
             return 0.0
+        left_s = min(self._seen.due, self._seen.order) - self._clock.monotonic()
+        return min(LOOK_EVERY_S, left_s) if left_s > 0 else BUSY_S
+
+    def _is_known(self) -> bool:
+        """Whether there is nothing to do, as far as is known: to ask for that costs least."""
+        seen = self._seen
+        if self._clock.monotonic() >= min(seen.due, seen.order, seen.until):
+            return False
+        return self._store.version() == seen.version
+
+    def _see(self, may_fire: bool) -> int:
+        """Look when something is due, and do what is; how many jobs and runs that was."""
+        # What is stored in between is seen by the next look, too.
+        version = self._store.version()
         with self._store.reading() as view:
             now = view.database_now(self._clock.now())
             asked_at = self._clock.monotonic()
             due_at, order_at = view.next_due_at(), view.next_order_at()
-        if due_at is not None and due_at <= now:
-            count += self._fire()
-        elif due_at is not None:
-            self._due = asked_at + (due_at - now).total_seconds()
-        if order_at is not None and order_at <= now:
-            count += self._sweep()
-        return 0.0 if count else self._wait_s(now, asked_at, due_at, order_at)
-
-    def _wait_s(
-        self, now: datetime, asked_at: float, due_at: datetime | None, order_at: datetime | None
-    ) -> float:
-        """How long there is nothing to do; *now* is the database's time of *asked_at*."""
-        next_at = min((at for at in (due_at, order_at) if at is not None), default=None)
-        if next_at is None:
-            return LOOK_EVERY_S
-        if next_at <= now:
-            return BUSY_S
-        left_s = asked_at + (next_at - now).total_seconds() - self._clock.monotonic()
-        return min(LOOK_EVERY_S, max(0.0, left_s))
+        due, order = (
+            math.inf if at is None else asked_at + (at - now).total_seconds()
+            for at in (due_at, order_at)
+        )
+        self._seen = _Seen(version, due, order, asked_at + SEEN_FOR_S)
+        count = self._fire() if may_fire and due <= asked_at else 0
+        return count + (self._sweep() if order <= asked_at else 0)
 
     # Jobs that are due
 
