@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -10,19 +11,18 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    bindparam,
     delete,
     func,
     insert,
     or_,
     select,
-    update,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
 from cyme_supd.domain.job import Job, Run, RunOutput, RunStatus
 from cyme_supd.store import jobs
 from cyme_supd.store import models as m
+from cyme_supd.store.engine import kind_of
 from cyme_supd.store.jobs import batches
 
 _RUN, _JOB = m.run.c, m.job.c
@@ -31,6 +31,7 @@ _CHANGING = (
     "status", "started_at", "finished_at", "attempt", "exit_code", "signal", "host", "instance",
     "reason", "order_at", "orders", "nonce", "reply", "heard_at",
 )  # fmt: skip
+_FIELDS = tuple(each.name for each in fields(Run))
 _UNDER_WAY = (str(RunStatus.QUEUED), str(RunStatus.RUNNING))
 
 
@@ -107,14 +108,11 @@ class SqlClaimsEdit:
         return jobs.with_ids(self._connection, ids)
 
     def save_claimed(self, changed: Iterable[Run]) -> None:
-        rows = [
-            {"of": run.id, **{name: getattr(run, name) for name in _CHANGING}} for run in changed
-        ]
+        rows = [{name: getattr(run, name) for name in _FIELDS} for run in changed]
         for row in rows:
             row["status"] = str(row["status"])
-        if rows:
-            # A column's own name would mean the value to set.
-            self._connection.execute(update(m.run).where(_RUN.id == bindparam("of")), rows)
+        for batch in batches(rows):
+            kind_of(self._connection.engine).update(self._connection, m.run, _CHANGING, batch)
 
     def save_outputs(self, outputs: Iterable[RunOutput]) -> None:
         wanted = {output.run_id: output for output in outputs}

@@ -70,6 +70,18 @@ class Kind(Protocol):
     def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """Whether a column has one of some hundred *values*."""
 
+    def update(
+        self,
+        connection: Connection,
+        table: Table,
+        names: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Change the columns *names* of some hundred rows, which are there and locked.
+
+        Each has all of its columns, as :meth:`insert` has them, and an ``id``.
+        """
+
     def now(self, connection: Connection, now: datetime) -> datetime:
         """By the clock of the database, or *now* where it is that of this host."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, event, insert
+from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 
@@ -143,6 +144,18 @@ class Mysql:
 
     def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         return column.in_(values)
+
+    def update(
+        self,
+        connection: Connection,
+        table: Table,
+        names: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """In one statement: one for each row takes as many times as long."""
+        put = mysql_insert(table)
+        changed = {name: put.inserted[name] for name in names}
+        connection.execute(put.on_duplicate_key_update(changed), list(rows))
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()

@@ -160,6 +160,23 @@ class Postgresql:
         """In one parameter, too."""
         return column == any_(literal(list(values), ARRAY(String)))
 
+    def update(
+        self,
+        connection: Connection,
+        table: Table,
+        names: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """In one parameter, as they are inserted."""
+        changed = ", ".join(f'"{name}" = new."{name}"' for name in names)
+        given = json.dumps(list(rows), default=_plain)
+        connection.exec_driver_sql(
+            f"UPDATE {table.name} SET {changed}"
+            f" FROM json_populate_recordset(NULL::{table.name}, %s) AS new"
+            f" WHERE {table.name}.id = new.id",
+            (given,),
+        )
+
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT clock_timestamp() AT TIME ZONE 'UTC'").scalar_one()
         assert isinstance(at, datetime)

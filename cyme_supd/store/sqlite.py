@@ -19,7 +19,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, insert
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    create_engine,
+    insert,
+    update,
+)
 
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
 from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, reason
@@ -118,6 +128,18 @@ class Sqlite:
 
     def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         return column.in_(values)
+
+    def update(
+        self,
+        connection: Connection,
+        table: Table,
+        names: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        # A column's own name would mean the value to set.
+        by_id = update(table).where(table.c.id == bindparam("of"))
+        given = [{"of": row["id"], **{name: row[name] for name in names}} for row in rows]
+        connection.execute(by_id, given)
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         return now
