@@ -4,7 +4,7 @@ There are 1,000,000 tasks, unless ``--tasks`` says how many: of 30 days, of 200 
 10 queues and 50 workers; one in twenty has failed, in one of 40 ways. Each filter
 is asked for as somebody would: for what there is much of, for what there is little of,
 and for what is not there at all; each by a transaction of its own. What is beyond
-20,000 tasks is left to the next page, which says so.
+5,000 tasks is left to the next page, which says so.
 """
 
 from __future__ import annotations
