@@ -49,7 +49,7 @@ LISTS = {
 
 
 def main() -> None:
-    numbers = harness.wanted(__doc__, jobs=JOBS, runs=RUNS, asks=20, explain=0)
+    numbers = harness.wanted(__doc__, jobs=JOBS, runs=RUNS, asks=20, explain=1)
     for kind, opened in STORES.items():
         with ExitStack() as stack:
             config = stack.enter_context(opened())
@@ -141,19 +141,21 @@ def _run(job: Job, number: int, now: datetime) -> Run:
 def _measure(kind: str, client: FlaskClient, store: SqlStore, numbers: dict[str, int]) -> None:
     spent = _Spent(store)
     for title, path in LISTS.items():
-        taken, inside = [], []
-        spent.explains = bool(numbers["explain"])
+        taken, busy, inside = [], [], []
+        spent.explains = numbers["explain"] > 1
         for _ in range(numbers["asks"] + 1):
             spent.seconds = 0.0
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             answer = client.get(path)
             taken.append(time.perf_counter() - begun)
+            busy.append(time.process_time() - used)
             inside.append(spent.seconds)
             spent.explains = False
             if answer.status_code != 200:
                 raise RuntimeError(f"{path}: {answer.get_data(as_text=True)}")
         table = Table(f"{title.strip()}, {kind}, {numbers['jobs']} jobs", digits=4)
         table.ours("ours", taken[1:])
+        table.part("  this process alone", busy[1:])
         table.part("  in the database", inside[1:])
         table.limit("limit", LIST_S)
         table.print()

@@ -156,7 +156,7 @@ class BranchProcess:
             is_acting=lambda: self.reconciler.is_acting,
         )
 
-        self.scheduling = Scheduling(config, self.store, self.clock, self.beats)
+        self.scheduling = Scheduling(config, self.store, self.clock, self.beats, self.metrics)
 
         self.monitor = self._monitor() if config.has_monitor else None
 

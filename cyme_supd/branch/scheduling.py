@@ -7,8 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 from cyme_supd.branch.beats import Beats
+from cyme_supd.branch.runmeter import CountedRuns
 from cyme_supd.clock import Clock
 from cyme_supd.config import Config
+from cyme_supd.metrics import Metrics
 from cyme_supd.scheduler.answerer import Answerer
 from cyme_supd.scheduler.injector import Injector
 from cyme_supd.schedules.parsing import parse_schedule
@@ -19,9 +21,11 @@ Thread = Callable[[str, Callable[[Callable[[], None]], None]], None]
 
 
 class Scheduling:
-    def __init__(self, config: Config, store: SqlStore, clock: Clock, beats: Beats) -> None:
+    def __init__(
+        self, config: Config, store: SqlStore, clock: Clock, beats: Beats, metrics: Metrics
+    ) -> None:
         self._config = config
-        self._store = store
+        self._store = CountedRuns(store, metrics)
         self._clock = clock
         self._beats = beats
         self._injector: Injector | None = None

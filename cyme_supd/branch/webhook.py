@@ -1,4 +1,4 @@
-"""Posts to a URL that the operator named, in bounded time."""
+"""Posts to a URL that the operator named, and waits so long for each step of that."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from itertools import takewhile
 
 from cyme_supd.domain.job import (
     MAX_CATCH_UP,
+    OVERLAP_REASON,
     CatchUp,
     Job,
     Overlap,
@@ -143,10 +144,9 @@ def never_ordered(run: Run, job: Job | None, now: datetime) -> tuple[RunStatus, 
         return RunStatus.CANCELLED, "it was cancelled"
     if job is None:
         return RunStatus.CANCELLED, "the job was removed"
-    if is_late(run.fire_at, job.deadline_s, now):
-        if run.attempt > 1:
-            return RunStatus.FAILED, "its deadline was over before it could be tried again"
-        return RunStatus.SKIPPED, "its deadline was over, and no runner had claimed it"
+    # What has begun by then is tried again, however late that is.
+    if run.attempt == 1 and is_late(run.fire_at, job.deadline_s, now):
+        return RunStatus.SKIPPED, f"no runner took it within its deadline of {job.deadline_s} s"
     return None
 
 
@@ -171,7 +171,7 @@ class _Making:
         if is_late(at, job.deadline_s, self._now):
             self.skip(at, f"its deadline was over: {job.deadline_s} s after its fire time")
         elif job.overlap == Overlap.SKIP and self._count:
-            self.skip(at, "another run of the job had not ended")
+            self.skip(at, f"{OVERLAP_REASON} of the job had not ended")
         elif job.overlap == Overlap.QUEUE and self._count:
             self._hold(at)
         else:
@@ -188,7 +188,7 @@ class _Making:
 
     def _hold(self, at: datetime) -> None:
         if self._held >= MAX_HELD:
-            self.skip(at, f"{MAX_HELD} runs of the job wait already")
+            self.skip(at, f"{OVERLAP_REASON} had not ended, and {MAX_HELD} wait for it already")
             return
         self._held += 1
         self._queue(self._new(at), "it waits for another run of the job to end")

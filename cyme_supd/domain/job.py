@@ -13,6 +13,8 @@ from functools import lru_cache
 DEFAULT_QUEUE = "cronq_jobs"
 #: Missed fire times that ``catch_up: all`` makes up for, the latest of them.
 MAX_CATCH_UP = 100
+#: What the reason of a run begins with that was skipped because the job runs already.
+OVERLAP_REASON = "another run"
 _FIRST_RETRY_S, _LAST_RETRY_S = 10, 600
 
 _JOBS = uuid.UUID("0d8e1b57-7d0a-5b4f-9c35-5b1a9a7e3f10")
@@ -147,6 +149,7 @@ class RunEvent:
 # reads the id of a job finds all its runs.
 
 
+@lru_cache(4096)
 def category_id(name: str) -> str:
     return str(uuid.uuid5(_JOBS, name))
 
@@ -157,6 +160,7 @@ def job_id(category: str, name: str) -> str:
     return str(uuid.uuid5(_JOBS, f"{category}/{name}"))
 
 
+@lru_cache(8192)
 def run_id(job: str, fire_at: datetime) -> str:
     """The id of the one run that a fire time has."""
     return str(uuid.uuid5(uuid.UUID(job), fire_at.isoformat()))

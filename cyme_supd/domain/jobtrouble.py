@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cyme_supd.domain.job import Job, Run, RunStatus
+from cyme_supd.domain.job import OVERLAP_REASON, Job, Run, RunStatus
 
 #: Due, and no injector has made a run of it.
 OVERDUE = "overdue"
@@ -27,7 +27,7 @@ UNCLAIMED_FOR = timedelta(minutes=3)
 #: What ended ill longer ago is not told any more.
 TOLD_FOR = timedelta(days=7)
 #: Of each kind; where there are more the latest are told.
-MOST = 500
+MOST = 200
 ILL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST, RunStatus.SKIPPED)
 #: Looked at of each job that has ended ill, to find what has become of it since.
 LATEST = 5
@@ -95,10 +95,6 @@ def _decides(run: Run) -> bool:
 def is_for_overlap(run: Run) -> bool:
     """Whether it was left out because another run was under way: the job runs."""
     return (run.reason or "").startswith(OVERLAP_REASON)
-
-
-#: What the reason of such a run begins with.
-OVERLAP_REASON = "another run"
 
 
 def _how(run: Run) -> str:

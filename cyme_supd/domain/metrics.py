@@ -95,6 +95,13 @@ DURATIONS = Family(
     ("route",),
     _QUICK,
 )
+RUN_EVENTS = Family(
+    "cyme_run_events_total",
+    "What happened to runs of jobs, by type: queued, starting, finished, failed, timed_out, lost, "
+    "skipped, cancelled, retrying. Counted by the branch that heard of it. If those that are not "
+    "finished grow see GET /api/runs/?status=failed,timed_out,lost.",
+    ("type",),
+)
 LIVE = Family(
     "cyme_branch_live",
     "Whether each branch of the fleet, as this one hears them, is live (1) or has lapsed (0). "
@@ -121,7 +128,18 @@ ORPHANS = Family(
     ("app", "kind"),
 )
 
-COUNTED = (PASSES, FAILED_PASSES, ACTIONS, ANSWERS, CALLS, QUEUED, ENDED, REQUESTS, DURATIONS)
+COUNTED = (
+    PASSES,
+    FAILED_PASSES,
+    ACTIONS,
+    ANSWERS,
+    CALLS,
+    QUEUED,
+    ENDED,
+    RUN_EVENTS,
+    REQUESTS,
+    DURATIONS,
+)
 GAUGES = (LIVE, MESSAGES, OLDEST, ORPHANS)
 WIDTHS = {(family.name, len(family.labels)): family.width for family in COUNTED + GAUGES}
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cyme_supd.domain.firing import ended, never_ordered
 from cyme_supd.domain.job import Job, Overlap, Run, RunEvent, RunOutput, RunStatus, retry_after_s
 from cyme_supd.domain.orders import (
     Alive,
@@ -71,16 +72,13 @@ def hear(
 def lose(run: Run, job: Job | None, now: datetime) -> Outcome:
     """Nothing is heard of it any more; its nonce stays, unless it is tried again."""
     reason = f"its runner, {run.instance} on {run.host}, was not heard of for a minute"
-    ended = replace(run, status=RunStatus.LOST, finished_at=now, reason=reason)
-    return _retried(Outcome(ended, (_event(run, now, "lost", reason),)), job, now)
+    lost = replace(run, status=RunStatus.LOST, finished_at=now, reason=reason)
+    return _retried(Outcome(lost, (_event(run, now, "lost", reason),)), job, now)
 
 
-def cancel(run: Run, now: datetime, reason: str = "it was cancelled before it began") -> Outcome:
-    """One that is not running."""
-    ended = replace(
-        run, status=RunStatus.CANCELLED, finished_at=now, reason=reason, order_at=None, nonce=None
-    )
-    return Outcome(ended, (_event(run, now, "cancelled", reason),))
+def cancel(run: Run, now: datetime) -> Outcome:
+    """One that nobody has begun."""
+    return _end_unbegun(run, RunStatus.CANCELLED, now, "it was cancelled")
 
 
 def has_ended(before: Run, after: Run) -> bool:
@@ -111,11 +109,12 @@ def _claim(run: Run, job: Job | None, said: Claim, is_withdrawn: bool, now: date
         return Outcome(replace(run, heard_at=now), answer=_grant(run, job, said.nonce))
     if run.status != RunStatus.QUEUED or is_withdrawn:
         return Outcome(run, answer=_refuse(said, Reason.CLAIMED))
-    if run.wants_cancel or job is None:
-        reason = "it was cancelled before it began" if job else "the job was removed"
-        return replace(cancel(run, now, reason), answer=_refuse(said, Reason.CANCELLED))
-    if _is_late(run, job, now):
-        return replace(_skip(run, job, now), answer=_refuse(said, Reason.LATE))
+    if refused := never_ordered(run, job, now):
+        status, reason = refused
+        is_late = status != RunStatus.CANCELLED
+        answer = _refuse(said, Reason.LATE if is_late else Reason.CANCELLED)
+        return replace(_end_unbegun(run, status, now, reason), answer=answer)
+    assert job is not None
     claimed = replace(
         run,
         status=RunStatus.RUNNING,
@@ -130,17 +129,9 @@ def _claim(run: Run, job: Job | None, said: Claim, is_withdrawn: bool, now: date
     return Outcome(claimed, answer=_grant(claimed, job, said.nonce))
 
 
-def _is_late(run: Run, job: Job, now: datetime) -> bool:
-    """What has begun by then is tried again, however late that is."""
-    if job.deadline_s is None or run.attempt > 1:
-        return False
-    return run.fire_at + timedelta(seconds=job.deadline_s) < now
-
-
-def _skip(run: Run, job: Job, now: datetime) -> Outcome:
-    reason = f"no runner took it within its deadline of {job.deadline_s} s"
-    ended = replace(run, status=RunStatus.SKIPPED, finished_at=now, reason=reason, order_at=None)
-    return Outcome(ended, (_event(run, now, "skipped", reason),))
+def _end_unbegun(run: Run, status: RunStatus, now: datetime, reason: str) -> Outcome:
+    changed, event = ended(replace(run, nonce=None), status, now, reason)
+    return Outcome(changed, (event,))
 
 
 def _withdraw(
@@ -183,7 +174,7 @@ def _output(run: Run, job: Job | None, said: Output, now: datetime) -> Outcome:
 def _ended(run: Run, job: Job | None, said: Ended, now: datetime) -> Outcome:
     status = RunStatus(said.status)
     starting = [] if run.started_at else [_starting(run, now, said.pid)]
-    ended = replace(
+    changed = replace(
         run,
         status=status,
         exit_code=said.exit_code,
@@ -197,7 +188,7 @@ def _ended(run: Run, job: Job | None, said: Ended, now: datetime) -> Outcome:
     )
     event = _event(run, now, _EVENTS.get(said.status, str(status)), _how(said))
     output = RunOutput(run.id, now, said.size, said.tail, said.is_truncated)
-    return _retried(Outcome(ended, (*starting, event), output), job, now)
+    return _retried(Outcome(changed, (*starting, event), output), job, now)
 
 
 def _found(run: Run, now: datetime) -> Outcome:

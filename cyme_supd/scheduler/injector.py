@@ -8,8 +8,10 @@ Whatever is lost in between is ordered again: a run says itself by when.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cyme_supd.clock import Clock
@@ -18,7 +20,7 @@ from cyme_supd.domain.firing import Due, Fired, UnderWay
 from cyme_supd.domain.job import Job, Overlap, RunStatus, run_id
 from cyme_supd.domain.ports import Store, Transaction
 from cyme_supd.domain.schedule import Schedule
-from cyme_supd.errors import CymeError, Invalid
+from cyme_supd.errors import CymeError
 from cyme_supd.scheduler.ordering import Orders, Outcome
 from cyme_supd.scheduler.parcels import Parcels
 
@@ -36,7 +38,26 @@ MOST_PLANNING_S = 1.0
 #: For brokers to come up; jobs of others wait as long.
 ROOM_WITHIN_S = 0.2
 
+#: However little was stored: somebody may have put the database's clock.
+SEEN_FOR_S = 5.0
+
 Parse = Callable[[str, str | None], Schedule]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """When the next job is due and the next run to be ordered, by the monotonic clock.
+
+    It is so while the store has that ``version``, and ``until`` then.
+    """
+
+    version: int
+    due: float
+    order: float
+    until: float
+
+
+_NOTHING = _Seen(0, math.inf, math.inf, -math.inf)
 
 
 class Injector:
@@ -51,8 +72,8 @@ class Injector:
         self._me = me
         self._broker = broker
         self._woken = threading.Event()
-        #: When the next job is due, by this host's monotonic clock, as of the last look.
-        self._due: float | None = None
+        self._seen = _NOTHING
+        self._is_failing = False
         self._orders = Orders(key, me, clock, self.hint)
 
     def hint(self) -> None:
@@ -60,20 +81,25 @@ class Injector:
         self._woken.set()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Until *stop*; trouble is told of when it begins."""
-        is_failing = False
+        """Until *stop*."""
         while not stop.is_set():
             beat()
             self._woken.clear()
-            try:
-                wait_s = self.look()
-                is_failing = False
-            except CymeError as exc:
-                if not is_failing:
-                    log.warning("jobs that are due wait: %s", exc)
-                is_failing, wait_s = True, TROUBLE_S
-            self._woken.wait(wait_s)
+            self._woken.wait(self._looked())
         self.close()
+
+    def _looked(self) -> float:
+        """As :meth:`look`; trouble is told of when it begins."""
+        try:
+            wait_s = self.look()
+        except Exception as exc:
+            if not self._is_failing:
+                is_foreseen = isinstance(exc, CymeError)
+                log.warning("jobs that are due wait: %s", exc, exc_info=not is_foreseen)
+            self._is_failing = True
+            return TROUBLE_S
+        self._is_failing = False
+        return wait_s
 
     def close(self) -> None:
         self._orders.close()
@@ -81,35 +107,39 @@ class Injector:
     def look(self) -> float:
         """Do what is to be done now; in how many seconds there is something again."""
         # First what is late by each millisecond, and without asking whether it is time.
-        is_time = self._due is not None and self._clock.monotonic() >= self._due
-        self._due = None
-        count = self._fire() if is_time else 0
+        is_due = self._seen.due <= self._clock.monotonic()
+        count = self._fire() if is_due else 0
         self._mark(self._orders.outcomes())
+        if count or not self._is_known():
+            # Where there was nothing to be taken another injector has it.
+            count += self._see(may_fire=bool(count) or not is_due)
         if count:
             return 0.0
+        left_s = min(self._seen.due, self._seen.order) - self._clock.monotonic()
+        return min(LOOK_EVERY_S, left_s) if left_s > 0 else BUSY_S
+
+    def _is_known(self) -> bool:
+        """Whether there is nothing to do, as far as is known: to ask for that costs least."""
+        seen = self._seen
+        if self._clock.monotonic() >= min(seen.due, seen.order, seen.until):
+            return False
+        return self._store.version() == seen.version
+
+    def _see(self, may_fire: bool) -> int:
+        """Look when something is due, and do what is; how many jobs and runs that was."""
+        # What is stored in between is seen by the next look, too.
+        version = self._store.version()
         with self._store.reading() as view:
             now = view.database_now(self._clock.now())
             asked_at = self._clock.monotonic()
             due_at, order_at = view.next_due_at(), view.next_order_at()
-        if due_at is not None and due_at <= now:
-            count += self._fire()
-        elif due_at is not None:
-            self._due = asked_at + (due_at - now).total_seconds()
-        if order_at is not None and order_at <= now:
-            count += self._sweep()
-        return 0.0 if count else self._wait_s(now, asked_at, due_at, order_at)
-
-    def _wait_s(
-        self, now: datetime, asked_at: float, due_at: datetime | None, order_at: datetime | None
-    ) -> float:
-        """How long there is nothing to do; *now* is the database's time of *asked_at*."""
-        next_at = min((at for at in (due_at, order_at) if at is not None), default=None)
-        if next_at is None:
-            return LOOK_EVERY_S
-        if next_at <= now:
-            return BUSY_S
-        left_s = asked_at + (next_at - now).total_seconds() - self._clock.monotonic()
-        return min(LOOK_EVERY_S, max(0.0, left_s))
+        due, order = (
+            math.inf if at is None else asked_at + (at - now).total_seconds()
+            for at in (due_at, order_at)
+        )
+        self._seen = _Seen(version, due, order, asked_at + SEEN_FOR_S)
+        count = self._fire() if may_fire and due <= asked_at else 0
+        return count + (self._sweep() if order <= asked_at else 0)
 
     # Jobs that are due
 
@@ -119,7 +149,7 @@ class Injector:
             now = tx.database_now(self._clock.now())
             jobs = tx.take_due(now, MOST_AT_ONCE)
             fired = self._fired(tx, jobs, now)
-            parcels = Parcels(tx, self._broker, now)
+            parcels = Parcels(tx, self._broker, self._orders.is_away, now)
             tx.add_runs([parcels.add(each.job, run) for each in fired for run in each.runs])
             tx.add_run_events([event for each in fired for event in each.events])
             tx.add_run_events(parcels.events)
@@ -149,8 +179,11 @@ class Injector:
         for job in jobs:
             try:
                 due = firing.due_times(job, self._parse(job.schedule, job.timezone), now)
-            except Invalid as exc:
-                log.error("job %s/%s runs no more: %s", job.category, job.name, exc)
+            except Exception as exc:
+                # It would keep all others from being run, here and wherever it is due.
+                is_foreseen = isinstance(exc, CymeError)
+                words = (job.category, job.name, exc)
+                log.error("job %s/%s runs no more: %s", *words, exc_info=not is_foreseen)
                 stopped.append(firing.stop(job, now, self._me, str(exc)))
                 continue
             planned.append((job, due))
@@ -162,15 +195,18 @@ class Injector:
     # Runs that are to be ordered
 
     def _sweep(self) -> int:
+        self._orders.wait_for_room(ROOM_WITHIN_S)
         with self._store.recording() as tx:
             now = tx.database_now(self._clock.now())
             until = now + timedelta(seconds=firing.ORDERED_WITHIN_S)
             runs = tx.take_orders(now, MOST_AT_ONCE, until)
             jobs = {job.id: job for job in tx.jobs_with({run.job_id for run in runs})}
-            parcels = Parcels(tx, self._broker, now)
+            parcels = Parcels(tx, self._broker, self._orders.is_away, now)
             changed = [parcels.add(jobs.get(run.job_id), run) for run in runs]
             tx.save_runs([run for run in changed if run.status != RunStatus.QUEUED])
             tx.add_run_events(parcels.events)
+            again_at = firing.order_again_at(0, now)
+            tx.put_off(parcels.put_off, until, again_at, "its broker is away")
         self._orders.put(parcels.made())
         return len(runs)
 

@@ -19,6 +19,7 @@ from cyme_supd.domain.spec import Queue
 from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.runner.letters import order_message
 from cyme_supd.seal import Seal
+from cyme_supd.workers.confirms import Refused
 from cyme_supd.workers.declared import Declared
 from cyme_supd.workers.outgoing import Message, Outgoing
 from cyme_supd.workers.reports import results_queue
@@ -77,6 +78,11 @@ class Orders:
                 self._lanes[parcel.broker] = self._lane(parcel.broker)
             self._lanes[parcel.broker].put(parcel)
 
+    def is_away(self, broker: str) -> bool:
+        """Whether the last that was tried there failed."""
+        lane = self._lanes.get(broker)
+        return lane is not None and lane.is_failing
+
     def outcomes(self) -> list[Outcome]:
         """Those that are new."""
         return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
@@ -126,7 +132,7 @@ class _Lane:
         self._waiting: deque[Parcel] = deque()
         self._count = 0
         self._asleep_until = float("-inf")
-        self._is_failing = self._is_closing = False
+        self.is_failing = self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
         self._thread.start()
 
@@ -151,7 +157,7 @@ class _Lane:
         self._outgoing.close()
 
     def _has_room(self) -> bool:
-        return self._count < FULL or self._is_failing
+        return self._count < FULL or self.is_failing
 
     def _is_asleep(self) -> bool:
         return self._clock.monotonic() < self._asleep_until
@@ -184,20 +190,25 @@ class _Lane:
         if not self._can_be_answered:
             self._declare_answers()
         sent = [parcel for parcel in parcels if self._is_declared(parcel)]
-        missing = self._put(sent)
-        if missing:
+        if missing := self._put(sent):
             # They have expired, or somebody has deleted them.
             self._declared.forget()
-            again = [each for each in sent if each.queue.name in missing]
-            again = [parcel for parcel in again if self._is_declared(parcel)]
-            missing = self._put(again)
-        for parcel in sent:
-            if parcel.queue.name not in missing:
-                self._told(Outcome(parcel.runs))
+            again = [parcel for parcel in sent if parcel.queue.name in missing]
+            self._put([parcel for parcel in again if self._is_declared(parcel)])
 
     def _put(self, parcels: Sequence[Parcel]) -> set[str]:
+        """Tell what became of them, but for those whose queues are missing: which these are."""
         letters = [(each.queue.name, self._message(run)) for each in parcels for run in each.runs]
-        return self._outgoing.put_each(letters) if letters else set()
+        missing, refused, reason = set[str](), set[str](), ""
+        try:
+            missing = self._outgoing.put_each(letters) if letters else missing
+        except Refused as exc:
+            missing, refused, reason = exc.missing, exc.queues, str(exc)
+            log.warning("runs are not ordered: %s", exc)
+        for parcel in parcels:
+            if parcel.queue.name not in missing:
+                self._told(Outcome(parcel.runs, reason if parcel.queue.name in refused else None))
+        return missing
 
     def _is_declared(self, parcel: Parcel) -> bool:
         try:
@@ -217,15 +228,15 @@ class _Lane:
         self._can_be_answered = True
 
     def _recovered(self) -> None:
-        if self._is_failing:
+        if self.is_failing:
             log.info("the broker takes orders again")
-        self._is_failing = False
+        self.is_failing = False
 
     def _failed(self, exc: Exception) -> None:
-        if not self._is_failing:
+        if not self.is_failing:
             log.warning("runs wait for their broker: %s", exc)
         with self._changed:
-            self._is_failing = True
+            self.is_failing = True
             # It may come back without anything.
             self._can_be_answered = False
             self._declared.forget()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from cyme_supd.domain.declaration import defaults
 from cyme_supd.domain.firing import ended, never_ordered
@@ -12,20 +13,32 @@ from cyme_supd.domain.spec import Queue
 from cyme_supd.errors import NotFound
 from cyme_supd.scheduler.ordering import Parcel
 
+#: Runs that have waited so long for a broker that is away are tried less often, but for
+#: one, so that thousands of them are not taken again and again.
+_LONG = timedelta(minutes=4)
 _AT_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class Parcels:
-    """Of the runs that one transaction has taken; *broker* is that of jobs without an app."""
+    """Of the runs that one transaction has taken.
 
-    def __init__(self, view: View, broker: str, now: datetime) -> None:
+    *broker* is that of jobs without an app, *is_away* says which are not to be had.
+    """
+
+    def __init__(
+        self, view: View, broker: str, is_away: Callable[[str], bool], now: datetime
+    ) -> None:
         self._view = view
         self._broker = broker
+        self._is_away = is_away
         self._now = now
         self._routes: dict[tuple[str | None, str], tuple[str, Queue]] = {}
         self._runs: dict[tuple[str | None, str], list[Run]] = {}
+        self._tried: set[str] = set()
         #: What is to be said of those that go nowhere.
         self.events: list[RunEvent] = []
+        #: Ids of those that are not tried this time.
+        self.put_off: list[str] = []
 
     def add(self, job: Job | None, run: Run) -> Run:
         """*run* as it is to be stored, which is another one where it is not to be ordered.
@@ -43,11 +56,21 @@ class Parcels:
                 self._routes[key] = self._route(*key)
         except NotFound as exc:
             return self._end(run, RunStatus.FAILED, exc.message)
-        self._runs.setdefault(key, []).append(run)
+        if self._waits(run, self._routes[key][0]):
+            self.put_off.append(run.id)
+        else:
+            self._runs.setdefault(key, []).append(run)
         return run
 
     def made(self) -> list[Parcel]:
         return [Parcel(*self._routes[key], tuple(runs)) for key, runs in self._runs.items()]
+
+    def _waits(self, run: Run, broker: str) -> bool:
+        if self._now - run.queued_at < _LONG or not self._is_away(broker):
+            return False
+        is_first = broker not in self._tried
+        self._tried.add(broker)
+        return not is_first
 
     def _end(self, run: Run, status: RunStatus, reason: str) -> Run:
         changed, event = ended(run, status, self._now, reason)

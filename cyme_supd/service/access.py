@@ -83,7 +83,7 @@ class Access:
             raise Unauthorized("there is no such token", "it may have been revoked")
         now = self._clock.now()
         caller = known.by_token(token, now)
-        self._note_use(token, now)
+        self._note_use(token, known, now)
         return caller
 
     def by_password(
@@ -108,13 +108,14 @@ class Access:
                 raise
         return seen
 
-    def _note_use(self, token: Token, now: datetime) -> None:
+    def _note_use(self, token: Token, known: Known, now: datetime) -> None:
         """Now and then: a write for each request would be more than the request."""
         with self._lock:
             last = self._noted.get(token.id, token.last_used_at)
             if last is not None and timedelta() <= now - last < USED_EVERY:
                 return
-            self._noted[token.id] = now
+            kept = {id: at for id, at in self._noted.items() if id in known.tokens}
+            self._noted = {**kept, token.id: now}
         with suppress(CymeError), self._store.recording() as tx:
             tx.token_used(token.id, now)
 

@@ -1,4 +1,4 @@
-"""Passwords: how they are hashed, and how often they may be guessed."""
+"""Passwords: how they are hashed, and whether one is right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hmac
 import logging
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher
@@ -15,21 +17,19 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cyme_supd.clock import Clock
 from cyme_supd.domain.access import User
 from cyme_supd.domain.naming import NAME
-from cyme_supd.errors import RateLimited, Unavailable
+from cyme_supd.errors import Unavailable
+from cyme_supd.service.guesses import Guesses
 
 log = logging.getLogger(__name__)
 
 #: Of the settings that OWASP names the one for a single thread.
 _HASHER = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
-#: Verified at a time: each takes that memory.
-MAX_AT_ONCE = 2
+#: Verified at a time: each takes that memory. So many more wait for their turn, for so long;
+#: whoever waits has a thread that is then nobody else's.
+MAX_AT_ONCE, MAX_WAITING = 2, 4
 PATIENCE_S = 1.0
 #: How long a right password is known again without being hashed.
 REMEMBERED_S = 30.0
-#: Wrong passwords for one name from one address: so many at once, then one in so long.
-GUESSES, GUESS_EVERY_S = 10, 30.0
-#: Names and addresses whose guesses are counted; then the oldest are forgotten.
-MAX_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +41,6 @@ class _Remembered:
     until: float
 
 
-class Guesses:
-    """Counts who guesses, by name and address: others with that name are not held up."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        # When each has all its guesses again.
-        self._full_at: dict[tuple[str, str], float] = {}
-
-    def take(self, name: str, address: str) -> None:
-        """Count one before it is tried: many at once are no way around it.
-
-        Raises ``RateLimited`` where it is one too many.
-        """
-        with self._lock:
-            now = self._clock.monotonic()
-            full_at = max(now, self._full_at.get((name, address), now)) + GUESS_EVERY_S
-            wait_s = full_at - now - GUESSES * GUESS_EVERY_S
-            if wait_s > 0:
-                raise _too_many(wait_s)
-            self._full_at.pop((name, address), None)
-            if len(self._full_at) >= MAX_COUNTED:
-                del self._full_at[next(iter(self._full_at))]
-            self._full_at[name, address] = full_at
-
-    def give_back(self, name: str, address: str) -> None:
-        """It was no guess."""
-        with self._lock:
-            if (name, address) in self._full_at:
-                self._full_at[name, address] -= GUESS_EVERY_S
-
-
 class Passwords:
     """Safe to share between threads."""
 
@@ -81,6 +49,7 @@ class Passwords:
         self._guesses = Guesses(clock)
         self._key = secrets.token_bytes(32)
         self._remembered: dict[str, _Remembered] = {}
+        self._places = threading.BoundedSemaphore(MAX_AT_ONCE + MAX_WAITING)
         self._turns = threading.BoundedSemaphore(MAX_AT_ONCE)
 
     def is_right(self, name: str, user: User | None, password: str, address: str) -> bool:
@@ -125,17 +94,23 @@ class Passwords:
         return not is_wrong
 
     def _verify(self, user: User | None, password: str) -> bool:
-        if not self._turns.acquire(timeout=PATIENCE_S):
-            raise Unavailable("too many passwords are looked at just now", "try again")
-        try:
-            # Nobody takes as long as somebody: how long it takes tells no names.
-            stored = _NOBODYS if user is None else user.password_hash
-            _HASHER.verify(stored, password.encode("utf-8", "replace"))
-            return user is not None
-        except (VerificationError, InvalidHashError):
-            return False
-        finally:
-            self._turns.release()
+        with self._turn():
+            try:
+                # Nobody takes as long as somebody: how long it takes tells no names.
+                stored = _NOBODYS if user is None else user.password_hash
+                _HASHER.verify(stored, password.encode("utf-8", "replace"))
+                return user is not None
+            except (VerificationError, InvalidHashError):
+                return False
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with ExitStack() as held:
+            for places, timeout_s in ((self._places, 0.0), (self._turns, PATIENCE_S)):
+                if not places.acquire(timeout=timeout_s):
+                    raise Unavailable("too many passwords are looked at just now", "try again")
+                held.callback(places.release)
+            yield
 
 
 def hashed(password: str) -> str:
@@ -148,12 +123,3 @@ _NOBODYS = (
     "$argon2id$v=19$m=47104,t=1,p=1$"
     "bm9ib2R5IGhhcyB0aGlzMQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
-
-
-def _too_many(wait_s: float) -> RateLimited:
-    error = RateLimited(
-        "too many wrong passwords for this name from this address",
-        "wait for as long as Retry-After says",
-    )
-    error.retry_after_s = wait_s
-    return error

@@ -24,7 +24,7 @@ from cyme_supd.domain.values import shown
 from cyme_supd.errors import Conflict, Invalid, NotFound
 from cyme_supd.service.acting import acting
 from cyme_supd.service.context import Context
-from cyme_supd.service.forgetting import forget
+from cyme_supd.service.forgetting import forget_old, forget_surplus
 from cyme_supd.service.jobs import check_id, held_elsewhere
 from cyme_supd.service.runtails import RunTail
 
@@ -123,6 +123,7 @@ class Runs:
             fire_at,
             RunStatus.QUEUED,
             now,
+            branch=self._context.here.id,
             app=job.app,
             order_at=None if is_held else now,
         )
@@ -200,7 +201,11 @@ class Runs:
         def has_time() -> bool:
             return context.clock.monotonic() < until
 
-        count = forget(context.store, context.clock, kept, older_s, has_time)
+        store, clock, count = context.store, context.clock, 0
+        if older_s is not None:
+            count += forget_old(store, clock, older_s, has_time)
+        if kept is not None:
+            count += forget_surplus(store, clock, kept, "", has_time)[0]
         if count:
             done = Change(DELETE, RUN, "", "", {"runs": count}, {"runs": 0})
             with context.store.writing() as tx:

@@ -6,12 +6,22 @@ another: on SQLite who writes is alone, and SQLAlchemy leaves the words out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from cyme_supd.domain.firing import UnderWay
 from cyme_supd.domain.job import Job, Run, RunStatus
@@ -40,7 +50,8 @@ class SqlDispatched:
         for batch in batches(list(job_ids)):
             held = func.sum(_is_held()).label("held")
             counted = select(_RUN.job_id, func.count().label("count"), held)
-            wanted = counted.where(_RUN.job_id.in_(batch), _RUN.status.in_(_OPEN))
+            is_theirs = _is_among(self._connection, _RUN.job_id, batch)
+            wanted = counted.where(is_theirs, _RUN.status.in_(_OPEN))
             for row in self._connection.execute(wanted.group_by(_RUN.job_id)):
                 found[row.job_id] = UnderWay(row._mapping["count"], int(row.held))
         return found
@@ -48,7 +59,8 @@ class SqlDispatched:
     def known_runs(self, ids: Collection[str]) -> set[str]:
         found: set[str] = set()
         for batch in batches(list(ids)):
-            found |= set(self._connection.scalars(select(_RUN.id).where(_RUN.id.in_(batch))))
+            wanted = select(_RUN.id).where(_is_among(self._connection, _RUN.id, batch))
+            found |= set(self._connection.scalars(wanted))
         return found
 
     def shared_key(self, name: str) -> str | None:
@@ -75,7 +87,8 @@ class SqlDispatchedEdit:
                 alone.append({"job": ids[0], **values})
                 continue
             for batch in batches(ids):
-                moved = update(m.job).where(_JOB.id.in_(batch)).values(values)
+                moved = update(m.job).where(_is_among(self._connection, _JOB.id, batch))
+                moved = moved.values(values)
                 self._connection.execute(moved)
         if alone:
             self._connection.execute(_move_one(), alone)
@@ -106,17 +119,25 @@ class SqlDispatchedEdit:
 
     def _mark(self, ids: Collection[str], until: datetime, values: Mapping[str, Any]) -> None:
         for batch in batches(list(ids)):
-            is_same = _RUN.id.in_(batch) & _IS_QUEUED & (_RUN.order_at == until)
+            is_theirs = _is_among(self._connection, _RUN.id, batch)
+            is_same = is_theirs & _IS_QUEUED & (_RUN.order_at == until)
             # One that somebody is just claiming need not be waited for.
             same = select(_RUN.id).where(is_same).with_for_update(skip_locked=True)
             if found := list(self._connection.scalars(same)):
-                marked = update(m.run).where(_RUN.id.in_(found)).values(dict(values))
+                marked = update(m.run).where(_is_among(self._connection, _RUN.id, found))
+                marked = marked.values(dict(values))
                 self._connection.execute(marked)
 
     def _order_at(self, ids: Collection[str], at: datetime | None) -> None:
         for batch in batches(list(ids)):
-            moved = update(m.run).where(_RUN.id.in_(batch)).values(order_at=at)
-            self._connection.execute(moved)
+            moved = update(m.run).where(_is_among(self._connection, _RUN.id, batch))
+            self._connection.execute(moved.values(order_at=at))
+
+
+def _is_among(
+    connection: Connection, column: ColumnElement[str], values: Sequence[str]
+) -> ColumnElement[bool]:
+    return kind_of(connection.engine).is_among(column, values)
 
 
 def _move_one() -> Update:

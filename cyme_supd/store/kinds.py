@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import ColumnElement, Connection, Engine, Table
 
 from cyme_supd.errors import CymeError
 
@@ -66,6 +66,9 @@ class Kind(Protocol):
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
         """Put in some hundred rows of texts, numbers and times, all with the same columns."""
+
+    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        """Whether a column has one of some hundred *values*."""
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         """By the clock of the database, or *now* where it is that of this host."""

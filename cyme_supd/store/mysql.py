@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, event, insert
+from sqlalchemy import ColumnElement, Connection, Engine, Table, event, insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 
@@ -84,8 +84,11 @@ class Mysql:
             cursor = connection.cursor()
             for setting in _settings(connection.get_server_info(), busy_timeout_s):
                 cursor.execute(f"SET SESSION {setting}")
-            cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'")
-            setattr(connection, _IS_REPEATED, bool(cursor.fetchone()[0]))
+            # Not by their names alone: newer servers have only one format, and no such name.
+            cursor.execute("SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')")
+            found = {name: value.upper() for name, value in cursor.fetchall()}
+            is_repeated = found == {"log_bin": "ON", "binlog_format": "STATEMENT"}
+            setattr(connection, _IS_REPEATED, is_repeated)
             cursor.close()
             setattr(connection, _PATIENCE, busy_timeout_s + 0.5)
 
@@ -137,6 +140,9 @@ class Mysql:
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
         connection.execute(insert(table), list(rows))
+
+    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        return column.in_(values)
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()

@@ -8,7 +8,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Table, event
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    String,
+    Table,
+    any_,
+    event,
+    literal,
+)
 
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.database import parse_database
@@ -144,6 +155,10 @@ class Postgresql:
             f" FROM json_populate_recordset(NULL::{table.name}, %s)",
             (given,),
         )
+
+    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        """In one parameter, too."""
+        return column == any_(literal(list(values), ARRAY(String)))
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         at = connection.exec_driver_sql("SELECT clock_timestamp() AT TIME ZONE 'UTC'").scalar_one()

@@ -18,6 +18,7 @@ from cyme_supd.store.jobs import batches
 
 _COLUMNS = m.run.c
 _FIELDS = tuple(each.name for each in fields(Run))
+assert tuple(each.name for each in _COLUMNS) == _FIELDS
 #: No database has an earlier one.
 _BEFORE_ALL = datetime(1000, 1, 1, tzinfo=UTC)
 
@@ -32,8 +33,8 @@ def latest(connection: Connection, job_ids: Collection[str], count: int) -> Mapp
         wanted = select(m.run).join_from(since, m.run, is_late)
         # It would begin with all runs that there are.
         wanted = wanted.prefix_with("STRAIGHT_JOIN", dialect="mysql")
-        for row in connection.execute(wanted.order_by(_COLUMNS.fire_at.desc())):
-            found[row.job_id].append(_run(row))
+        for run in read(connection, wanted.order_by(_COLUMNS.fire_at.desc())):
+            found[run.job_id].append(run)
     return found
 
 
@@ -85,7 +86,8 @@ def _ordered(wanted: Select[Any]) -> Select[Any]:
 
 
 def read(connection: Connection, wanted: Select[Any]) -> list[Run]:
-    return [_run(row) for row in connection.execute(wanted)]
+    # All rows at once: one by one they take twice as long.
+    return [_run(row) for row in connection.execute(wanted).all()]
 
 
 def get(connection: Connection, id: str) -> Run:
@@ -136,4 +138,6 @@ def no_run(id: str) -> NotFound:
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(**row._asdict())
+    # By their places: with their names it takes three times as long, of which lists have many.
+    values: Any = row
+    return Run(*values)

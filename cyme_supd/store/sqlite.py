@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, insert
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, insert
 
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
 from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, reason
@@ -115,6 +115,9 @@ class Sqlite:
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
         connection.execute(insert(table), list(rows))
+
+    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        return column.in_(values)
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         return now

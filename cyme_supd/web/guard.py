@@ -29,7 +29,8 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 #: Headers that are meant for a queued URL's server.
 _FORWARDED = re.compile(r"\bx-forward-[a-z0-9-]+", re.ASCII | re.IGNORECASE)
-_HEADERS = [
+#: What every answer says to browsers.
+HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -126,7 +127,7 @@ class Guard:
     def headers(self, environ: WSGIEnvironment) -> list[tuple[str, str]]:
         """What every answer says to browsers."""
         origin = self.welcome(environ)
-        return [*_HEADERS, ("Access-Control-Allow-Origin", origin)] if origin else _HEADERS
+        return [*HEADERS, ("Access-Control-Allow-Origin", origin)] if origin else HEADERS
 
     def _check_host(self, environ: WSGIEnvironment) -> None:
         host, _ = host_and_port(environ.get("HTTP_HOST", ""))

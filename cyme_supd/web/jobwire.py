@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,15 +21,17 @@ def category(found: Category) -> dict[str, Any]:
 
 
 def job(found: Job, secrets: bool) -> dict[str, Any]:
-    seen = found if secrets else _without_secrets(found)
+    hidden = _shown if secrets else masked
+    argv = None if found.argv is None else hidden(list(found.argv))
+    environment = dict(found.environment)
     return {
         "id": found.id,
         "name": found.name,
         "category_id": Category(found.category).id,
         "category_name": found.category,
         "schedule": found.schedule,
-        "command": seen.command,
-        "argv": None if seen.argv is None else list(seen.argv),
+        "command": hidden(found.command),
+        "argv": argv,
         "routing_key": found.routing_key,
         "app": found.app,
         "timezone": found.timezone,
@@ -40,7 +41,7 @@ def job(found: Job, secrets: bool) -> dict[str, Any]:
         "deadline_s": found.deadline_s,
         "retries": found.retries,
         "jitter_s": found.jitter_s,
-        "environment": dict(seen.environment),
+        "environment": environment if secrets else dict.fromkeys(environment, MASK),
         "user": found.user,
         "paused": found.is_paused,
         "created_at": isoformat(found.created_at),
@@ -103,13 +104,8 @@ def time(at: datetime | None) -> str | None:
     return None if at is None else isoformat(at)
 
 
-def _without_secrets(found: Job) -> Job:
-    return replace(
-        found,
-        command=masked(found.command),
-        argv=None if found.argv is None else tuple(masked(found.argv)),
-        environment=dict.fromkeys(found.environment, MASK),
-    )
+def _shown(value: Any) -> Any:
+    return value
 
 
 def _event(event: RunEvent) -> dict[str, Any]:

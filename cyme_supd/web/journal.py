@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
+from cyme_supd.domain.access import SAFE_METHODS
 from cyme_supd.domain.masking import masked_url
 from cyme_supd.service.acting import acting
 from cyme_supd.web.settings import Settings
 
 SHOWN_PATH = 200
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 logger = logging.getLogger("cyme_supd.web")
 
@@ -25,7 +25,7 @@ def about(name: str) -> None:
 def install(app: Flask, settings: Settings) -> None:
     @app.after_request
     def write(response: Response) -> Response:
-        if request.method not in _SAFE_METHODS:
+        if request.method not in SAFE_METHODS:
             logger.info(
                 "%s: %s %s -> %s%s%s",
                 settings.branch,

@@ -21,6 +21,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from cyme_supd.errors import CymeError, Internal, Invalid, TooLarge
 from cyme_supd.web import patience
+from cyme_supd.web.guard import HEADERS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -198,11 +199,11 @@ def _translated(exc: Exception) -> CymeError:
 def _response(error: CymeError) -> bytes:
     body = json.dumps({"error": error.to_wire()}).encode() + b"\n"
     reason = {400: "Bad Request", 413: "Content Too Large"}.get(error.http, "Internal Server Error")
+    said = "".join(f"{name}: {value}\r\n" for name, value in HEADERS)
     head = (
         f"HTTP/1.1 {error.http} {reason}\r\n"
         "Content-Type: application/json\r\n"
-        "X-Content-Type-Options: nosniff\r\n"
-        "Cache-Control: no-store\r\n"
+        f"{said}"
         "Connection: close\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )

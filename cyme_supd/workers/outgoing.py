@@ -17,7 +17,7 @@ from cyme_supd.brokers import bounded
 from cyme_supd.brokers.bounded import let_go
 from cyme_supd.brokers.connections import broken
 from cyme_supd.errors import CymeError, Unavailable
-from cyme_supd.workers.confirms import Confirms
+from cyme_supd.workers.confirms import Confirms, Refused
 from cyme_supd.workers.taking import transport_of
 
 JSON = "application/json"
@@ -71,13 +71,16 @@ class Outgoing:
     def put_each(self, letters: Sequence[tuple[str, Message]]) -> set[str]:
         """Put each message into the queue it is with; which of these the broker has not.
 
-        With *is_whole* nothing is put if one of them is not there. Raises ``Unavailable``.
+        With *is_whole* nothing is put if one of them is not there. Raises ``Unavailable``,
+        which is :exc:`.Refused` where the broker has taken the others.
         """
         kept = self._take()
         if kept is not None:
             begun = time.monotonic()
             try:
                 return self._use(kept, letters)
+            except Refused:
+                raise
             except Unavailable:
                 # What was broken already is told at once, and says nothing of
                 # the broker as it is now; one that hangs takes its time.

@@ -47,11 +47,13 @@ class Sharers:
             return
         with connection.channel() as channel, channel.conn_or_acquire() as client:
             gone = client.execute_command("EVAL", TELL, 1, self._key, self._own, GONE_AFTER_S)
-            for name in gone:
-                if name.decode() != self._own:
-                    self._take_over(name.decode())
-                    client.zrem(self._key, name)
-        taking.put_again(connection, [self._queue])
+            others = [name for name in gone if name.decode() != self._own]
+            for name in others:
+                self._take_over(name.decode())
+                client.zrem(self._key, name)
+        if others:
+            # What the server gave to one that was dead already is with none of them.
+            taking.put_again(connection, [self._queue])
 
     def _take_over(self, other: str) -> None:
         connection = connections.connection(

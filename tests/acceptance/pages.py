@@ -6,26 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cyme_supd.domain.job import job_id
 from tests.acceptance.celeryside import queues
 from tests.acceptance.harness import BranchHost
 from tests.browser import NARROW, SCHEMES, WIDE, Browser
 from tests.support import eventually
 
 APP, BROKEN = "shop", "broken"
-#: Of jobs, one of which the workers run.
-CATEGORY = "example"
-NIGHTLY, GREETING = (job_id(CATEGORY, name) for name in ("nightly", "greeting"))
-LIST = [
-    {"name": "nightly", "schedule": "30 2 1 1 *", "command": "make backup", "routing_key": "idle"},
-    {
-        "name": "greeting",
-        "schedule": "@yearly",
-        "command": "echo hello; sleep 1; echo bye",
-        "routing_key": "tasks",
-    },
-    {"name": "yearly", "schedule": "R/2013-05-29/P1Y", "argv": ["true"], "routing_key": "idle"},
-]
 ADMIN, VIEWER = "alice", "vera"
 PASSWORD = "staple-battery-7c1"
 #: What the page of an instance is answered whose worker is just starting or ending.
@@ -50,7 +36,6 @@ def branch_to_look_at(*workers: str) -> Iterator[BranchHost]:
             host.post(f"/{APP}/queues/{queue}/", 201)
         for name in workers:
             host.post(f"/{APP}/instances/!/{name}/", 202, queues=["tasks"])
-        host.post(f"/api/category/{CATEGORY}/", jobs=LIST)
         for name in workers:
             eventually(lambda name=name: host.is_ready(APP, name), WITHIN_S)
         yield host

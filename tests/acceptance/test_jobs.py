@@ -49,6 +49,12 @@ def test_the_seeds_own_job_runs(host: BranchHost) -> None:
     assert [each["type"] for each in found["events"]] == ["queued", "starting", "finished"]
     assert host.delete("/api/category/example") == {"ok": "ok"}
 
+    def is_counted() -> bool:
+        text = host.client.get("/metrics").text
+        return 'cyme_run_events_total{type="finished"} 1.0' in text
+
+    eventually(is_counted, WITHIN_S)
+
 
 def test_what_it_prints_while_it_prints_it(host: BranchHost) -> None:
     host.post("/api/category/example/", jobs=[LIST])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from cyme_supd.domain.job import job_id
 from tests.acceptance.celeryside import ask_worker, worker_pid
 from tests.acceptance.harness import BranchHost
 from tests.acceptance.pages import (
@@ -29,6 +31,19 @@ pytestmark = pytest.mark.timeout(300)
 #: As somebody else's program may have called it.
 ODD = "a/b c#1"
 APP_PAGE, W1_PAGE = f"/admin/apps/{APP}/", f"/admin/instances/{APP}/w1/"
+JOBS = "/admin/jobs/"
+NIGHTLY, GREETING = (job_id("example", name) for name in ("nightly", "greeting"))
+#: Nobody consumes the queue of the first.
+LIST = [
+    {"name": "nightly", "schedule": "30 2 1 1 *", "command": "make backup", "routing_key": "idle"},
+    {
+        "name": "greeting",
+        "schedule": "@yearly",
+        "command": "echo hello; sleep 1; echo bye",
+        "routing_key": "tasks",
+        "app": APP,
+    },
+]
 TASKS_PAGE = f"/admin/queues/{APP}/tasks/"
 #: The page of what was deleted may hear of that before the next one is there.
 ASKED_ONCE_MORE = "a status of 404 "
@@ -61,7 +76,7 @@ def instance(host: BranchHost, name: str = "w1") -> Any:
     return host.get(f"/{APP}/instances/{name}/")
 
 
-@pytest.mark.parametrize("name", ["", "apps/", "instances/", "queues/", "users/"])
+@pytest.mark.parametrize("name", ["", "apps/", "instances/", "queues/", "jobs/", "users/"])
 def test_where_there_is_nothing_yet(page: Browser, name: str) -> None:
     page.open(f"/admin/{name}")
     assert "yet" in page.text()
@@ -154,6 +169,55 @@ def test_an_edit_that_takes_a_restart(page: Browser, host: BranchHost) -> None:
     eventually(lambda: worker_pid(host, "w1") != before, WITHIN_S)
     page.sees("Answering", "Ready", WITHIN_S)
     assert ask_worker(host, "w1", "stats")["prefetch_count"] >= 7
+
+
+def test_a_category_of_jobs(page: Browser, host: BranchHost) -> None:
+    page.expected = "a status of 400 "
+    page.open(JOBS)
+    page.send("category", "Save", category="example", jobs='[{"name": "nightly"}]')
+    page.sees("Job 'nightly': schedule: it is missing", of="#category")
+    page.fill("jobs", json.dumps(LIST), "#category")
+    page.click("Save", within="#category")
+    page.arrives(JOBS)
+    page.sees("in ", "nightly")
+    look(page, "jobs", JOBS)
+    look(page, "jobs-of-one", f"{JOBS}?category=example")
+
+
+def test_a_job_is_run_by_hand_and_its_run_is_ended(page: Browser, host: BranchHost) -> None:
+    page.open(JOBS)
+    page.click("Run now", "nightly")
+    page.sees("queued", "nightly")
+    page.click("Pause", "nightly")
+    assert "not run until" in page.answer()
+    page.sees("paused", "nightly")
+    page.click("Resume", "nightly")
+    page.sees("in ", "nightly")
+    (run,) = host.get(f"/api/runs/?job_id={NIGHTLY}")["data"]["runs"]
+    look(page, "run", f"{JOBS}runs/{run['id']}/")
+    page.click("Cancel")
+    assert page.answer() == "End this run?"
+    page.sees("cancelled")
+    assert host.get(f"/api/runs/{run['id']}/")["data"]["run"]["status"] == "cancelled"
+
+
+def test_what_a_job_prints_and_how_long_it_takes(page: Browser, host: BranchHost) -> None:
+    page.open(f"{JOBS}{GREETING}/")
+    page.sees("No run of it has ended yet")
+    page.click("Run now")
+    page.sees("succeeded", within_s=WITHIN_S)
+    page.click("Run now")
+    eventually(lambda: len(host.get(f"/api/runs/?job_id={GREETING}")["data"]["runs"]) > 1)
+    (run, *_) = host.get(f"/api/runs/?job_id={GREETING}")["data"]["runs"]
+    page.open(f"{JOBS}runs/{run['id']}/")
+    page.sees("hello", within_s=WITHIN_S, of="#log")
+    page.sees("succeeded", within_s=WITHIN_S)
+    look(page, "run-of-worker", f"{JOBS}runs/{run['id']}/")
+    page.click("greeting")
+    page.sees("How long its runs took", of="#charts .plots")
+    assert page.run("return document.querySelectorAll('#charts canvas').length") == 1
+    look(page, "job", f"{JOBS}{GREETING}/")
+    look(page, "runs", f"{JOBS}runs/")
 
 
 def test_a_queue_s_page(page: Browser, host: BranchHost) -> None:

@@ -16,9 +16,6 @@ from tests.acceptance.pages import (
     ADMIN,
     APP,
     BROKEN,
-    CATEGORY,
-    GREETING,
-    NIGHTLY,
     VIEWER,
     WITHIN_S,
     branch_to_look_at,
@@ -33,7 +30,6 @@ from tests.support import eventually
 #: The first may have to fetch the browser.
 pytestmark = pytest.mark.timeout(300)
 FLEET, INSTANCES, QUEUES = "/admin/", "/admin/instances/", "/admin/queues/"
-JOBS = "/admin/jobs/"
 W1, W2, BAD = f"/{APP}/instances/w1/", f"/{APP}/instances/w2/", f"/{BROKEN}/instances/bad/"
 PAGES = {
     "fleet": FLEET,
@@ -42,10 +38,6 @@ PAGES = {
     "instance-ill": f"/admin/instances/{BROKEN}/bad/",
     "instance-missing": f"/admin/instances/{APP}/none/",
     "queues": QUEUES,
-    "jobs": JOBS,
-    "jobs-of-one": f"{JOBS}?category={CATEGORY}",
-    "job": f"{JOBS}{NIGHTLY}/",
-    "runs": f"{JOBS}runs/",
     "decisions": "/admin/decisions/",
     "audit": "/admin/audit/",
     "audit-none": "/admin/audit/?q=nobody",
@@ -209,44 +201,6 @@ def test_a_queue_is_paused_and_purged(hers: Browser, host: BranchHost) -> None:
     eventually(lambda: not consumes(host, "w1"), WITHIN_S)
     hers.click("Resume", "tasks")
     eventually(lambda: consumes(host, "w1"), WITHIN_S)
-
-
-def test_a_job_is_run_by_hand_and_its_run_is_ended(hers: Browser, host: BranchHost) -> None:
-    hers.open(JOBS)
-    hers.click("Run now", "nightly")
-    hers.sees("queued", "nightly")
-    hers.click("Pause", "nightly")
-    assert "not run until" in hers.answer()
-    hers.sees("paused", "nightly")
-    hers.click("Resume", "nightly")
-    hers.sees("in ", "nightly")
-    hers.click("nightly")
-    hers.arrives(PAGES["job"])
-    (run,) = host.get(f"/api/runs/?job_id={NIGHTLY}")["data"]["runs"]
-    look(hers, "run", f"{JOBS}runs/{run['id']}/")
-    hers.click("Cancel")
-    assert hers.answer() == "End this run?"
-    hers.sees("cancelled by user alice")
-    look(hers, "run-ended", f"{JOBS}runs/{run['id']}/")
-    assert host.get(f"/api/runs/{run['id']}/")["data"]["run"]["status"] == "cancelled"
-
-
-def test_what_a_job_prints_and_how_long_it_takes(hers: Browser, host: BranchHost) -> None:
-    hers.open(f"{JOBS}{GREETING}/")
-    hers.sees("No run of it has ended yet")
-    for count in (1, 2):
-        hers.click("Run now")
-        eventually(lambda count=count: hers.text().count("succeeded") == count, WITHIN_S)
-    hers.click("Run now")
-    (run, *_) = host.get(f"/api/runs/?job_id={GREETING}")["data"]["runs"]
-    hers.open(f"{JOBS}runs/{run['id']}/")
-    hers.sees("hello", within_s=WITHIN_S, of="#log")
-    hers.sees("succeeded", within_s=WITHIN_S)
-    look(hers, "run-of-worker", f"{JOBS}runs/{run['id']}/")
-    hers.click("greeting")
-    hers.sees("How long its runs took", of="#charts .plots")
-    assert hers.run("return document.querySelectorAll('#charts canvas').length") == 1
-    look(hers, "job-drawn", f"{JOBS}{GREETING}/")
 
 
 def test_what_was_done_and_who_did_it(hers: Browser) -> None:

@@ -37,9 +37,18 @@ class Member:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     kills: int = 0
+    _said: int = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether this process has said who it is."""
+        with self.log.open("rb") as log:
+            log.seek(self._said)
+            return b"cyme-" in log.read()
 
     def start(self) -> None:
         with self.log.open("ab") as log:
+            self._said = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.words],
                 stdin=subprocess.DEVNULL,
@@ -56,7 +65,6 @@ class Member:
 
     def end(self) -> None:
         if self.process is not None:
-            self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(30)
             self.process.kill()
@@ -104,12 +112,18 @@ class Crew:
         for each in self.members:
             each.start()
 
-    def kill_one(self, random: random.Random) -> None:
-        member = random.choice(self.members)
-        member.kill()
-        member.start()
+    def kill_one(self, dice: random.Random) -> None:
+        """One of those that do something: where starting takes long, none would get to that."""
+        working = [each for each in self.members if each.is_up]
+        if working:
+            member = dice.choice(working)
+            member.kill()
+            member.start()
 
     def end(self) -> None:
+        for each in self.members:
+            if each.process is not None:
+                each.process.terminate()
         for each in self.members:
             each.end()
         if self.database:

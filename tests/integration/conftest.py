@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from cyme_supd.seal import Seal, make_key
 from cyme_supd.supervisord.rendering import LAUNCHER
+from tests.dispatching import Dispatcher, dispatching
 from tests.launching import Launch
 from tests.tree import SupervisedTree
 
@@ -41,6 +43,26 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "w1"
     folder.mkdir(mode=0o700)
     return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """As a branch has it, with an instance."""
+    root = tmp_path / "root"
+    (root / "instances" / "w1").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture
+def seal(root: Path) -> Seal:
+    """Of the root's key of runners."""
+    return Seal(make_key(root / "runner.key"))
+
+
+@pytest.fixture(params=["valkey", "rabbitmq"])
+def dispatcher(request: pytest.FixtureRequest, seal: Seal) -> Iterator[Dispatcher]:
+    with dispatching(request.getfixturevalue(f"{request.param}_url"), seal) as dispatcher:
+        yield dispatcher
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from kombu import Consumer, Queue
 
 from cyme_supd.brokers import bounded, connections
+from cyme_supd.config import Config
 from cyme_supd.domain.job import Run, RunStatus
-from cyme_supd.domain.orders import Claim, Grant, Reason, Refusal, Withdrawal
+from cyme_supd.domain.orders import (
+    RUNNER_EXPIRES_S,
+    RUNNER_KEY,
+    RUNNER_PREFIX,
+    Claim,
+    Grant,
+    Reason,
+    Refusal,
+    Withdrawal,
+)
 from cyme_supd.runner.desk import Desk
 from cyme_supd.runner.outbox import Outbox
 from cyme_supd.runner.runner import Me, Runner
@@ -46,7 +59,7 @@ def key(tmp_path: Path) -> bytes:
 @pytest.fixture(params=["valkey", "rabbitmq"])
 def scheduling(request: pytest.FixtureRequest, key: bytes, tmp_path: Path) -> Iterator[Scheduling]:
     taking.install()
-    store = SqlStore(sqlite_url(tmp_path / "b.db"), "memory://", branch="b1")
+    store = SqlStore(sqlite_url(tmp_path / "branch.db"), "memory://", branch="b1")
     migrate(store.engine)
     made = Scheduling(request.getfixturevalue(f"{request.param}_url"), store, key)
     yield made
@@ -232,6 +245,38 @@ def test_garbage_among_what_is_said(scheduling: Scheduling, puppet: Puppet) -> N
         puppet.say(puppet.claim(run))
         assert isinstance(answers.get(timeout=10), Grant)
     outgoing.close()
+
+
+def test_alone(scheduling: Scheduling, puppet: Puppet, key: bytes, tmp_path: Path) -> None:
+    config = Config(str(tmp_path), "b1", scheduling.url, False, "x")
+    config.save()
+    with scheduling.store.writing() as tx:
+        tx.share_key(RUNNER_KEY, key.hex())
+    run = scheduling.order(scheduling.job(command="true"))
+    answers = puppet.desk.ask("a" * 32)
+    puppet.say(puppet.claim(run))
+    words = [sys.executable, "-m", "cyme_supd.cli.results", "-D", str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as alone:
+        try:
+            assert answers.get(timeout=60).run == run.id
+            alone.terminate()
+            assert alone.wait(60) == 0
+        finally:
+            alone.kill()
+
+
+def test_what_is_for_a_runner_that_is_gone_goes(scheduling: Scheduling) -> None:
+    """On AMQP there is no such queue any more; Redis forgets it."""
+    outgoing = Outgoing(scheduling.url, 5.0)
+    name = f"{RUNNER_PREFIX}gone"
+    missing = outgoing.put_each([(name, Message("x", b"{}"))])
+    outgoing.close()
+    if not scheduling.url.startswith("redis"):
+        assert missing == {name}
+        return
+    with redis.Redis.from_url(scheduling.url) as client:
+        assert 0 < client.ttl(name) <= RUNNER_EXPIRES_S
+        assert not client.exists(taking.copies_of(name))
 
 
 def want_cancelled(scheduling: Scheduling, *runs: Run) -> None:

@@ -17,13 +17,16 @@ from cyme_supd.domain.job import Job, Run, RunStatus, run_id
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.domain.orders import Order, answers_queue
 from cyme_supd.domain.spec import App, Queue
+from cyme_supd.errors import Unavailable
 from cyme_supd.runner.letters import order_in
 from cyme_supd.scheduler import injector as injecting
+from cyme_supd.scheduler import ordering
 from cyme_supd.scheduler.injector import Injector
 from cyme_supd.schedules.parsing import parse_schedule
 from cyme_supd.seal import Seal
 from cyme_supd.testing.store import MemoryStore
 from tests.acceptance.harness import unique
+from tests.relay import relayed
 from tests.services import free_port
 from tests.support import eventually
 
@@ -71,7 +74,8 @@ def add(store: MemoryStore, queue: str, count: int = 1, **given: Any) -> list[Jo
     schedule = f"R1/{at.isoformat().replace('+00:00', 'Z')}/P1D"
     made = Job("c", "", schedule, at, command="true", routing_key=queue)
     due = replace(made, next_fire_at=at, due_at=at, **given)
-    jobs = [replace(due, name=f"{given.get('app', 'j')}{number}") for number in range(count)]
+    prefix = unique("j")
+    jobs = [replace(due, name=f"{prefix}-{number}") for number in range(count)]
     with store.writing() as tx:
         tx.add_category("c")
         tx.add_jobs(jobs)
@@ -119,14 +123,14 @@ def ordered(url: str, queue: str) -> list[Order]:
 
 
 def test_each_fire_time_is_ordered_and_marked(store: MemoryStore, url: str, queue: str) -> None:
-    jobs = add(store, queue, 700)
+    jobs = add(store, queue, 510)
     with injecting_at(store, url):
-        eventually(lambda: all_are(store, lambda run: run.orders == 1, 700))
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 510))
     orders = ordered(url, queue)
     assert {each.run for each in orders} == stored(store).keys()
     assert {each.job for each in orders} == {job.id for job in jobs}
     assert {each.reply for each in orders} == {answers_queue(KEY)}
-    assert len(orders) == 700
+    assert len(orders) == 510
     for run in stored(store).values():
         assert (run.branch, run.status) == ("b1", RunStatus.QUEUED)
         # Nobody claims it: it is ordered once more, in a minute.
@@ -189,6 +193,54 @@ def test_a_broker_that_is_away_hinders_no_other(
     assert {each.run for each in ordered(url, queue)} == stored(store).keys()
 
 
+@pytest.mark.parametrize("fault", ["cut", "hold"])
+def test_a_broker_that_goes_away_and_comes_back(
+    store: MemoryStore, url: str, queue: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs are made meanwhile, and ordered when it is back, the line cut or silent."""
+    monkeypatch.setattr("cyme_supd.domain.firing.ORDERED_WITHIN_S", 0.5)
+    monkeypatch.setattr(ordering, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ordering, "PAUSE_S", 0.1)
+    with relayed(url) as (relay, near), injecting_at(store, near) as injector:
+        add(store, queue)
+        injector.hint()
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 1))
+        getattr(relay, fault)()
+        add(store, queue, 3)
+        injector.hint()
+        eventually(lambda: injector._orders.is_away(near))
+        assert [run.orders for run in stored(store).values()].count(0) == 3
+        relay.mend() if fault == "cut" else relay.resume()
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 4), 20)
+    # What was on its way when the line went silent has come, too.
+    assert {each.run for each in ordered(url, queue)} == stored(store).keys()
+
+
+def test_a_broker_that_is_away_for_long(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that have waited for minutes one at a time is tried."""
+    monkeypatch.setattr("cyme_supd.domain.firing.ORDERED_WITHIN_S", 0.3)
+    job = idle_job(store, "q")
+    young = add_run(store, job, 5)
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    times = [at + timedelta(seconds=number) for number in range(5)]
+    runs = [replace(young, id=run_id(job.id, at), fire_at=at, queued_at=at) for at in times]
+    with injecting_at(store, AWAY) as injector:
+        eventually(lambda: injector._orders.is_away(AWAY))
+        with store.writing() as tx:
+            tx.add_runs(runs)
+        waiting = eventually(lambda: put_off(store, 4))
+    assert all(run.order_at - datetime.now(UTC) > timedelta(seconds=20) for run in waiting)
+    assert young.id not in {run.id for run in waiting}
+    assert {run.orders for run in stored(store).values()} == {0}
+
+
+def put_off(store: MemoryStore, count: int) -> list[Any]:
+    found = [run for run in stored(store).values() if run.reason == "its broker is away"]
+    return found if len(found) == count else []
+
+
 def test_what_a_broker_refuses_says_so(store: MemoryStore, valkey_url: str) -> None:
     name, at = unique("refused"), datetime.now(UTC)
     with store.writing() as tx:
@@ -203,20 +255,35 @@ def test_what_a_broker_refuses_says_so(store: MemoryStore, valkey_url: str) -> N
         assert run.order_at > datetime.now(UTC) + timedelta(seconds=30)
 
 
+def test_a_queue_that_is_full_hinders_no_other(store: MemoryStore, rabbitmq_url: str) -> None:
+    full, other = unique("full"), unique("other")
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.default_channel
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare(full, durable=True, auto_delete=False, arguments=limits)
+        channel.basic_publish(channel.prepare_message(b"{}"), routing_key=full)
+        add(store, full, 3)
+        add_run(store, idle_job(store, other))
+        with injecting_at(store, rabbitmq_url) as injector:
+            eventually(lambda: all_are(store, lambda run: bool(run.reason or run.orders), 4))
+            assert not injector._orders.is_away(rabbitmq_url)
+        channel.queue_delete(full)
+        channel.queue_delete(other)
+    assert sorted(run.orders for run in stored(store).values()) == [0, 0, 0, 1]
+
+
 def test_what_is_not_ordered_any_more(store: MemoryStore) -> None:
     gone = Job("c", "gone", "@daily", datetime.now(UTC), command="true")
     removed = add_run(store, gone)
     late = add_run(store, idle_job(store, "q", deadline_s=5), 20)
-    tried = add_run(store, idle_job(store, "q", deadline_s=5), 21, attempt=2)
     unwanted = add_run(store, idle_job(store, "q"), wants_cancel=True)
     without = add_run(store, idle_job(store, "q", app="none"))
     with injecting_at(store, AWAY):
-        eventually(lambda: all_are(store, lambda run: run.status != RunStatus.QUEUED, 5))
+        eventually(lambda: all_are(store, lambda run: run.status != RunStatus.QUEUED, 4))
     found = stored(store)
     assert {id: (str(found[id].status), found[id].reason) for id in found} == {
         removed.id: ("cancelled", "the job was removed"),
-        late.id: ("skipped", "its deadline was over, and no runner had claimed it"),
-        tried.id: ("failed", "its deadline was over before it could be tried again"),
+        late.id: ("skipped", "no runner took it within its deadline of 5 s"),
         unwanted.id: ("cancelled", "it was cancelled"),
         without.id: ("failed", "there is no app 'none'"),
     }
@@ -240,6 +307,53 @@ def test_a_schedule_that_cannot_be_read_ends_that_job_alone(
     }
     with store.reading() as view:
         assert view.next_due_at() is None
+
+
+def test_a_fault_of_one_job_is_not_that_of_others(store: MemoryStore) -> None:
+    bad, good = add(store, "q", 2)
+    with store.writing() as tx:
+        tx.save_jobs([replace(bad, timezone="bad")])
+
+    def parse(text: str, timezone: str | None) -> Any:
+        if timezone == "bad":
+            raise ZeroDivisionError("no such thing")
+        return parse_schedule(text, timezone)
+
+    made = Injector(store, parse, KEY, SystemClock(), "b1", AWAY)
+    made.look()
+    made.close()
+    found = {run.name: (str(run.status), run.reason) for run in stored(store).values()}
+    assert found == {bad.name: ("failed", "no such thing"), good.name: ("queued", None)}
+
+
+def test_a_database_that_was_away(
+    store: MemoryStore,
+    url: str,
+    queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was due meanwhile is on time, and the injector goes on by itself."""
+    monkeypatch.setattr(injecting, "TROUBLE_S", 0.05)
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=60)
+    every_second = replace(add_later(queue, at), schedule=f"R60/{at:%Y-%m-%dT%H:%M:%S}/PT1S")
+    with store.writing() as tx:
+        tx.add_category("c")
+        tx.add_jobs([every_second])
+    store.failure = Unavailable("the database is away")
+    with injecting_at(store, url):
+        eventually(lambda: "the database is away" in caplog.text)
+        store.failure = None
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 60))
+    assert caplog.text.count("the database is away") == 1
+    assert len(ordered(url, queue)) == 60
+
+
+def test_two_at_once_order_each_run_once(store: MemoryStore, url: str, queue: str) -> None:
+    add(store, queue, 600)
+    with injecting_at(store, url), injecting_at(store, url):
+        eventually(lambda: all_are(store, lambda run: run.orders == 1, 600))
+    assert len(ordered(url, queue)) == 600
 
 
 def test_one_that_is_edited_is_taken_at_once(

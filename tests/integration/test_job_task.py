@@ -14,29 +14,10 @@ import psutil
 import pytest
 
 from cyme_supd.domain.orders import RunEnd, Started
-from cyme_supd.seal import Seal, make_key
-from tests.dispatching import Dispatcher, dispatching
+from tests.dispatching import Dispatcher
 from tests.support import eventually
 
 StartWorker = Callable[[Dispatcher], "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "root"
-    (root / "instances" / "w1").mkdir(parents=True)
-    return root
-
-
-@pytest.fixture
-def seal(root: Path) -> Seal:
-    return Seal(make_key(root / "runner.key"))
-
-
-@pytest.fixture(params=["valkey", "rabbitmq"])
-def dispatcher(request: pytest.FixtureRequest, seal: Seal) -> Iterator[Dispatcher]:
-    with dispatching(request.getfixturevalue(f"{request.param}_url"), seal) as dispatcher:
-        yield dispatcher
 
 
 @pytest.fixture

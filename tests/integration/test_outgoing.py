@@ -8,6 +8,7 @@ import pytest
 from kombu import Connection
 
 from cyme_supd.errors import Unavailable
+from cyme_supd.workers.confirms import Refused
 from cyme_supd.workers.outgoing import Message, NoRoute, Outgoing
 from tests.acceptance.harness import unique
 
@@ -53,9 +54,16 @@ def test_which_queues_are_not_there(rabbitmq_url: str, queue: str, outgoing: Out
 
 
 def test_what_a_queue_refuses_is_not_put(rabbitmq_url: str, queue: str, outgoing: Outgoing) -> None:
-    with pytest.raises(Unavailable, match="refuses"):
-        outgoing.put_each(letters(queue, *"abcde"))
-    assert depth(rabbitmq_url, queue) == 3
+    with Connection(rabbitmq_url) as connection:
+        other, gone = unique("other"), unique("gone")
+        connection.default_channel.queue_declare(other, auto_delete=False)
+        with pytest.raises(Refused, match="refuses") as raised:
+            outgoing.put_each(
+                [*letters(queue, *"abcde"), *letters(gone, "f"), *letters(other, "g")]
+            )
+        assert (raised.value.queues, raised.value.missing) == ({queue}, {gone})
+        assert (depth(rabbitmq_url, queue), depth(rabbitmq_url, other)) == (3, 1)
+        connection.default_channel.queue_delete(other)
     with pytest.raises(Unavailable, match="refuses"):
         outgoing.put(queue, [Message("f", b"{}")])
 

@@ -17,30 +17,13 @@ from cyme_supd.domain.orders import Claim, Ended, Order, Output, RunEnd, Started
 from cyme_supd.errors import CymeError, Unavailable
 from cyme_supd.runner.letters import order_message, said_message
 from cyme_supd.runner.runner import Me, Runner
-from cyme_supd.seal import Seal, make_key
+from cyme_supd.seal import Seal
 from cyme_supd.workers.outgoing import Message, as_json
 from tests import services
 from tests.dispatching import Dispatcher, a_grant, dispatching
 from tests.support import eventually, let_pass
 
 Alone = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def seal(root: Path) -> Seal:
-    root.mkdir()
-    return Seal(make_key(root / "runner.key"))
-
-
-@pytest.fixture(params=["valkey", "rabbitmq"])
-def dispatcher(request: pytest.FixtureRequest, seal: Seal) -> Iterator[Dispatcher]:
-    with dispatching(request.getfixturevalue(f"{request.param}_url"), seal) as dispatcher:
-        yield dispatcher
 
 
 @pytest.fixture

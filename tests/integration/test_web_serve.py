@@ -156,6 +156,7 @@ def test_what_the_server_itself_refuses_has_the_error_body(server: Server) -> No
         head, _, body = server.ask(raw).partition(b"\r\n\r\n")
         status = int(head.split()[1])
         assert 400 <= status < 500, raw[:80]
+        assert b"Content-Security-Policy: default-src 'none'" in head, raw[:80]
         assert set(json.loads(body)["error"]) == {"code", "message", "hint"}, raw[:80]
 
 

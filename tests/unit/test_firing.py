@@ -173,7 +173,7 @@ def test_no_more_wait_than_a_hundred() -> None:
     found = fired(job(overlap=Overlap.QUEUE), AT + seconds(70), UnderWay(MAX_HELD, MAX_HELD - 1))
     assert told(found) == [(0, "queued"), (1, "skipped")]
     assert found.runs[0].order_at is None
-    assert found.runs[1].reason == "100 runs of the job wait already"
+    assert found.runs[1].reason == "another run had not ended, and 100 wait for it already"
 
 
 def test_a_counted_schedule_ends() -> None:

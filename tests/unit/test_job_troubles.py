@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from cyme_supd.branch.retention import Retention
+from cyme_supd.branch.runmeter import CountedRuns
 from cyme_supd.config import Config
 from cyme_supd.domain import alerts
-from cyme_supd.domain.job import Job, Run, RunStatus, run_id
+from cyme_supd.domain.job import Job, Run, RunEvent, RunStatus, run_id
 from cyme_supd.domain.jobstore import RunQuery
 from cyme_supd.domain.jobtrouble import MOST, Trouble
 from cyme_supd.domain.logurl import check_log_url
 from cyme_supd.domain.span import parse_span
 from cyme_supd.errors import Invalid
+from cyme_supd.metrics import Metrics
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.service_support import START, World
@@ -156,6 +158,26 @@ def test_what_is_measured(house: World) -> None:
         'cyme_jobs_in_trouble{kind="missed"} 0.0',
     ):
         assert line in lines
+
+
+def test_what_happens_to_runs_is_counted_once_it_is_stored(house: World) -> None:
+    keep(house, A)
+    run, metrics = add(house, 0, RunStatus.RUNNING), Metrics()
+    store = CountedRuns(house.store, metrics)
+    events = [RunEvent(run.id, START, "starting"), RunEvent(run.id, START, "failed")]
+    with store.recording() as tx:
+        tx.add_run_events(events)
+        assert tx.run(run.id) == run
+
+    def fail() -> None:
+        with store.writing() as tx:
+            tx.add_run_events(events)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    name = "cyme_run_events_total"
+    assert metrics.counts() == {(name, ("starting",)): (1.0,), (name, ("failed",)): (1.0,)}
 
 
 # For how long

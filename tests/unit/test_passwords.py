@@ -9,14 +9,8 @@ import pytest
 from cyme_supd.domain.access import Role, User
 from cyme_supd.errors import RateLimited, Unavailable
 from cyme_supd.service import passwords
-from cyme_supd.service.passwords import (
-    GUESS_EVERY_S,
-    GUESSES,
-    REMEMBERED_S,
-    Guesses,
-    Passwords,
-    hashed,
-)
+from cyme_supd.service.guesses import GUESS_EVERY_S, GUESSES
+from cyme_supd.service.passwords import REMEMBERED_S, Passwords, hashed
 from tests.unit.service_support import START, PlayedClock
 
 RIGHT = "größer als 8"
@@ -133,13 +127,15 @@ def test_right_passwords_are_no_guesses() -> None:
         clock.sleep(REMEMBERED_S)
 
 
-def test_only_so_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "MAX_COUNTED", 2)
-    guesses = Guesses(PlayedClock())
-    for name in ("a", "b", "a", "c"):
-        for _ in range(GUESSES // 2):
-            guesses.take(name, "192.0.2.1")
-    # The one that was silent for longest is forgotten.
-    with pytest.raises(RateLimited):
-        guesses.take("a", "192.0.2.1")
-    guesses.take("b", "192.0.2.1")
+def test_nobody_waits_behind_many(hasher: Counting) -> None:
+    """Who waits holds a thread of the web's."""
+    known = Passwords(PlayedClock())
+    for _ in range(passwords.MAX_AT_ONCE + passwords.MAX_WAITING):
+        known._places.acquire()
+    with pytest.raises(Unavailable):
+        known.is_right("alice", ALICE, RIGHT, "192.0.2.1")
+    assert hasher.asked == 0
+    known._places.release()
+    # It was no guess, either.
+    for _ in range(GUESSES):
+        assert not known.is_right("alice", ALICE, "wrong one", "192.0.2.1")

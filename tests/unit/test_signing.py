@@ -14,7 +14,7 @@ from cyme_supd.domain.access import digest_of, local_token
 from cyme_supd.domain.audit import Query
 from cyme_supd.domain.sessions import IDLE, LIFE, forgery_token
 from cyme_supd.errors import Unavailable
-from cyme_supd.service.passwords import GUESSES
+from cyme_supd.service.guesses import GUESSES
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.service_support import HERE, World

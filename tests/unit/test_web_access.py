@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from cyme_supd.domain.access import Role, local_token
 from cyme_supd.errors import Unavailable
-from cyme_supd.service.passwords import GUESSES
+from cyme_supd.service.guesses import GUESSES
 from cyme_supd.web.app import create_app
 from cyme_supd.web.forwarding import answerer
 from cyme_supd.web.settings import Settings

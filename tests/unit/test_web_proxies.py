@@ -11,7 +11,7 @@ from flask import request
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.access import local_token
-from cyme_supd.service.passwords import GUESSES
+from cyme_supd.service.guesses import GUESSES
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.service_support import HERE, World, declare
