@@ -91,13 +91,14 @@ def _ids(result: Any) -> list[str]:
     return found
 
 
-@contextmanager
-def worker(place: Path, broker: str, backend: str, *words: str) -> Iterator[Any]:
+def start_worker(
+    place: Path, broker: str, backend: str, *words: str, **environment: str
+) -> subprocess.Popen[bytes]:
     (place / "shop.py").write_text(SHOP)
     command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "-P", "solo", *words]
-    own = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": backend}
+    own = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": backend, **environment}
     with (place / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [*command, "--without-gossip", "--without-mingle"],
             cwd=place,
             env={**os.environ, **own},
@@ -105,6 +106,11 @@ def worker(place: Path, broker: str, backend: str, *words: str) -> Iterator[Any]
             stdout=log,
             stderr=log,
         )
+
+
+@contextmanager
+def worker(place: Path, broker: str, backend: str, *words: str) -> Iterator[Any]:
+    process = start_worker(place, broker, backend, *words)
     try:
         yield process
     finally:

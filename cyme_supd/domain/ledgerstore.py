@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from cyme_supd.domain.ledger import Record
 from cyme_supd.errors import Invalid
 
-DEFAULT_PAGE, MAX_PAGE = 50, 1000
+DEFAULT_PAGE, MAX_PAGE = 50, 2000
 #: So many tasks are looked through for one page, those that began last first. It
 #: bounds what a question costs, whatever it asks for; the next page goes on there.
-MOST_LOOKED_AT = 20_000
+MOST_LOOKED_AT = 5_000
 #: Of each source; older ones make room.
 MOST_REFUSALS = 1000
 MOST_GAPS = 1000

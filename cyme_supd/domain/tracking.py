@@ -17,6 +17,8 @@ from cyme_supd.errors import Invalid
 PLATFORM_QUEUE, EXCHANGE, DEFAULT_QUEUE = "platform.fifo", "task_exchange", "celery"
 #: What is kept of each state, unless it is said otherwise.
 KEEP_S, KEEP_COUNT = 30 * 86400.0, 1_000_000
+#: Workers of one source that are told apart.
+MOST_WORKERS = 10_000
 #: Where there is nothing to be said of the end, there was none that was seen.
 STATES = (*RANKS, "PENDING")
 
@@ -160,6 +162,9 @@ class Heartbeats:
 
     def _known(self, worker: str, pid: Any) -> _Worker:
         known = self._workers.get(worker)
+        if known is None and len(self._workers) >= MOST_WORKERS:
+            # Whoever may publish events can make up any number.
+            self._workers.clear()
         if known is None or known.pid != pid:
             known = self._workers[worker] = _Worker(pid)
         return known

@@ -67,7 +67,8 @@ class AmqpTaker:
             while not self._is_full() and time.monotonic() < until:
                 self._connection.drain_events(timeout=NEXT_S)
         taken, self._letters, self._size = self._letters, [], 0
-        self._taken = self._last
+        # What has been acknowledged is not to be so again: that is an error.
+        self._taken = self._last if taken else 0
         return taken
 
     def done(self) -> None:

@@ -67,8 +67,8 @@ class Monitor:
         self._retention = Retention(store.reading, store.recording, clock, keep)
 
     def start(self) -> None:
+        self._beat(LOOKER)
         for name, body in ((LOOKER, self._look), (SWEEPER, self._sweep)):
-            self._beat(name)
             threading.Thread(target=body, name=name, daemon=True).start()
 
     def stop(self) -> None:
@@ -104,9 +104,10 @@ class Monitor:
             self._stop.wait(PLACES_EVERY_S)
 
     def _sweep(self) -> None:
+        # It shows no signs of life: a result backend may keep it waiting for as long as
+        # it likes, which is no reason to end all the rest.
         next_sweep = self._clock.monotonic() + SWEEP_EVERY_S
         while not self._stop.wait(OUTCOMES_EVERY_S):
-            self._beat(SWEEPER)
             places = list(self._stations.copy())
             try:
                 self._outcomes.look(places, self._stop)
@@ -118,7 +119,6 @@ class Monitor:
 
     def _look_after(self, places: Sequence[Place]) -> None:
         for place in places:
-            self._beat(SWEEPER)
             try:
                 self._lost.look(place)
             except CymeError as exc:

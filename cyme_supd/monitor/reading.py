@@ -11,13 +11,11 @@ from typing import Any
 from cyme_supd.domain.ledger import Record, bounded, from_event, is_moment, merge
 from cyme_supd.domain.ledgerstore import EVENTS, Gap, Refusal, Source
 from cyme_supd.domain.taskmessage import MOST_BODY, Message, Redaction, Refused, parse
-from cyme_supd.domain.tracking import Heartbeats
+from cyme_supd.domain.tracking import MOST_WORKERS, Heartbeats
 
 #: Longer events are refused; a message has up to 24 of them, with what tasks returned.
 MOST_EVENT = 4 * 1024 * 1024
 MOST_KEPT_ASIDE = 4096
-#: Bytes of names of workers: whoever may publish events can make up any number.
-MOST_WORKERS = 10_000
 
 #: Of a message that is sent again: its headers tell all but these anew.
 _TOLD_ANEW = frozenset({"argsrepr", "kwargsrepr", "origin", "id", "root_id", "parent_id"})

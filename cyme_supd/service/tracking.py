@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cyme_supd.domain.broker import Broker, parse_broker
-from cyme_supd.domain.ledgerstore import Source
+from cyme_supd.domain.ledgerstore import MAX_PAGE, Gap, Source, TaskPage, TaskQuery, Tracked
 from cyme_supd.domain.naming import check_name
 from cyme_supd.domain.spec import App
 from cyme_supd.domain.tracking import DEFAULT_QUEUE, EXCHANGE, Place, place_of
+from cyme_supd.errors import NotFound
 from cyme_supd.service.context import Context
+
+_FOR_EVER = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,24 @@ class Tracking:
         place = place_of(app, default)
         broker = parse_broker(place.broker)
         return Joining(app, place, broker, queues, sources.get(place.source))
+
+    def find(self, query: TaskQuery) -> tuple[TaskPage, list[Gap]]:
+        """A page, and the gaps that there are in what it looks at."""
+        with self._context.store.reading() as view:
+            page = view.tracked(query)
+            return page, view.gaps(query.since or 0.0, query.until or _FOR_EVER)
+
+    def one(self, id: str) -> tuple[Tracked, list[Tracked]]:
+        """The task, and its children; of several with that id the one that began last."""
+        with self._context.store.reading() as view:
+            found = view.tracked_with(id)
+            if not found:
+                raise NotFound(
+                    f"no task {id!r} is recorded", "GET /api/tasks/ lists those that are"
+                )
+            task = max(found, key=lambda each: each.began_at)
+            wanted = TaskQuery(source=task.source, parent=id, limit=MAX_PAGE)
+            return task, list(view.tracked(wanted).tasks)
+
+    def source_of(self, app: str) -> str:
+        return self.get(app).place.source

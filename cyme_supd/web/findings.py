@@ -88,6 +88,7 @@ class Tracking(TypedDict):
     broker: Broker
     exchange: str
     platform_queue: str
+    source: str
     install: str
     imports: str
     line: str

@@ -54,6 +54,11 @@ _PARTS: Mapping[str, tuple[str, Schema, str]] = {
         {"type": "string", "pattern": "^[0-9a-f-]{36}$"},
         "018bcfe5-6800-7000-8000-000000000000",
     ),
+    "tracking id": (
+        "The task: its id, as Celery or its producer made it.",
+        {"type": "string", "minLength": 1},
+        "018bcfe5-6800-7000-8000-000000000000",
+    ),
     "tasks id": (
         "The task: its uuid, as it was given when it was queued.",
         {"type": "string", "minLength": 1},

@@ -6,7 +6,9 @@ PARAMETERS = {
     "actor": "Only what that user did.",
     "app": "Only what is of that application; of a token: whose routes alone it is good for.",
     "before": "Only what was before that time: ISO 8601, in UTC unless it says otherwise.",
-    "after": "Only names that come after this one.",
+    "after": "Only names that come after this one; of tasks, what the page before it said.",
+    "error": "Only tasks that failed with an exception of that name.",
+    "worker": "Only tasks of the worker of that name, such as ``w1@b1``.",
     "arguments": (
         "For ``celery worker``, the application's before the instance's. What Cyme itself sets "
         "(``-A -b -n -Q -X -c -P --autoscale -f`` and others) is refused."
@@ -88,6 +90,7 @@ PARAMETERS = {
     "secrets": "``1`` shows what otherwise reads ``********``.",
     "hung_timeout_s": "How long one that hangs has to end warmly before it is a kill (30).",
     "sort": "``name`` (unless said) or ``next_fire_at``; with a ``-`` before it backwards.",
+    "state": "Only tasks of that state, such as ``FAILURE``; ``LOST`` are those thought lost.",
     "status": "Only runs of that status, or of several, with commas.",
     "stop_timeout_s": "How long a warm stop may take before it is a kill (600).",
     "timeout": "How long to wait for what was asked for (30).",
@@ -95,7 +98,7 @@ PARAMETERS = {
     "transport": "kombu's word for the kind of broker (``amqp``).",
     "until": (
         "When it ends by itself: ISO 8601, or seconds from now; at most a year ahead. Without it "
-        "the pause lasts until somebody resumes."
+        "the pause lasts until somebody resumes. Of tasks: only those that began before that time."
     ),
     "user": (
         "Who runs the worker, only where the branch runs as root; of a token: whose it is; it "

@@ -9,6 +9,7 @@ from cyme_supd.web import answers as a
 from cyme_supd.web import findings as f
 from cyme_supd.web import jobparams as j
 from cyme_supd.web import ledgers
+from cyme_supd.web import trackingparams as t
 
 #: In the place of a shape: an answer that is no JSON.
 TEXT = "text/plain"
@@ -69,6 +70,8 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "POST /<app>/restart/abort/": {202: f.RolloutEdited},
     "GET /<app>/plan/": {200: f.Plan},
     "GET /<app>/tracking/": {200: f.Tracking},
+    "GET /api/tasks/": {200: t.TasksAnswer},
+    "GET /api/tasks/<id>/": {200: t.TaskAnswer},
     "GET /<app>/orphans/": {200: f.Orphans},
     "VERB /<app>/queue/<queue>/<url>": {202: f.QueuedUrl},
     "PUT POST /<app>/queue/<queue>/": {202: f.QueuedUrls},

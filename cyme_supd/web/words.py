@@ -131,6 +131,15 @@ ROUTES = {
         "``install``; whether the application is tracked; and when the record last ``seen`` a "
         "message, an event, and a monitor at its platform queue (epoch seconds, null for never)."
     ),
+    "GET /api/tasks/": (
+        "Tasks of applications that are tracked, those that began last first, under ``data`` and "
+        "``tasks``, with the ``gaps`` in what is known. ``after`` is where the next page goes on: "
+        "one looks through 5,000 tasks at most, and may be empty and not the last."
+    ),
+    "GET /api/tasks/<id>/": (
+        "One of them, with when each of its ``states`` was first and last heard of, what it has "
+        "returned or failed with, and its ``children``."
+    ),
     "GET /<app>/plan/": (
         "What the branch would do about its instances now, and does not do for that: ``actions``, "
         "in order, each with ``instance`` ``action`` ``reason``; ``restarting`` and ``stopping``, "

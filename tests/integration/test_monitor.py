@@ -13,10 +13,10 @@ from kombu import Connection, Exchange, pools
 from cyme_supd.domain.ledgerstore import Source, Tracked
 from cyme_supd.domain.ports import Store
 from cyme_supd.domain.tracking import Place
-from cyme_supd.monitor import outcomes
+from cyme_supd.monitor import outcomes, station
 from cyme_supd.testing.store import MemoryStore
 from tests import tracked
-from tests.support import eventually
+from tests.support import eventually, let_pass
 
 WITHIN_S = 60.0
 
@@ -115,7 +115,7 @@ def test_what_is_recorded_is_what_became_of_the_tasks(
 
 
 def test_what_was_published_while_no_monitor_was_there(
-    broker: str, backend: str, store: Store, tmp_path: Path
+    broker: str, backend: str, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Place(broker)
     with tracked.shop(broker, backend) as app:
@@ -123,6 +123,9 @@ def test_what_was_published_while_no_monitor_was_there(
         # Two at one queue, of which one may take what the other has let go of.
         with tracked.monitor(store, place), tracked.monitor(store, place, owner="m2"):
             found = eventually(lambda: len(tracked.known(store)) == 20 and tracked.known(store))
+            # Some looks further, for which there is nothing to be acknowledged.
+            let_pass(2 * station.IDLE_S)
+    assert [each for each in caplog.records if each.name == station.__name__] == []
     published = {
         id for id, each in found.items() if each.record.get("name") != "celery.chord_unlock"
     }

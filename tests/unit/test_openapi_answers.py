@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 
 from cyme_supd.domain.foresight import RunningTask
 from cyme_supd.domain.job import Job, Run, RunEvent, RunOutput, run_id
+from cyme_supd.domain.ledger import observed
+from cyme_supd.domain.ledgerstore import Gap
 from cyme_supd.domain.orphans import Inventory, Stray
 from cyme_supd.domain.samples import Point, Sample
 from cyme_supd.domain.status import Condition
@@ -55,6 +57,8 @@ def house() -> World:
     with made.store.writing() as tx:
         tx.save_samples("b1", [sample])
         tx.save_transitions([Transition("w1", START, None, True, None, "")])
+        tx.observe("s", [observed("t1", 1.0, "SENT"), observed("t2", 2.0, "SENT", parent="t1")])
+        tx.add_gap(Gap("s", "events", 1.0, 2.0))
     made.questions.running = [RunningTask("w1", "id", "a.task", START)]
     made.questions.known[f"w1@{HERE.id}"] = Inventory(frozenset({"dq.w1", "x"}), frozenset())
     made.broker_queues.holds(BROKER, "others", 2, 0, {"house.old": 2})
@@ -138,6 +142,8 @@ READINGS = (
     "/foo/plan/",
     "/foo/orphans/",
     "/foo/tracking/",
+    "/api/tasks/",
+    "/api/tasks/t1/",
     "/branches/",
     "/branches/b1/",
     "/ping/",
