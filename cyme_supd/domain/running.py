@@ -140,7 +140,8 @@ def _withdraw(
     if run.status == RunStatus.QUEUED:
         # Its order is gone with the claim, whether that has arrived or not.
         is_ordered = run.orders > 0 and run.order_at is not None and not is_withdrawn
-        return Outcome(replace(run, order_at=min(run.order_at or now, now)) if is_ordered else run)
+        gone = replace(run, order_at=min(run.order_at or now, now), orders=0)
+        return Outcome(gone if is_ordered else run)
     if run.nonce != said.nonce or run.started_at is not None:
         return Outcome(run)
     if run.status not in (RunStatus.RUNNING, RunStatus.LOST):
@@ -211,7 +212,6 @@ def _retried(outcome: Outcome, job: Job | None, now: datetime) -> Outcome:
         _unclaimed(run),
         attempt=run.attempt + 1,
         order_at=now + timedelta(seconds=after_s),
-        orders=0,
         reason=reason,
     )
     event = _event(run, now, "retrying", f"attempt {again.attempt} in {after_s} s")
@@ -222,6 +222,7 @@ def _unclaimed(run: Run) -> Run:
     return replace(
         run,
         status=RunStatus.QUEUED,
+        orders=0,
         nonce=None,
         reply=None,
         heard_at=None,

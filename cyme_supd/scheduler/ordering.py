@@ -21,6 +21,7 @@ from cyme_supd.runner.letters import order_message
 from cyme_supd.seal import Seal
 from cyme_supd.workers.confirms import Refused
 from cyme_supd.workers.declared import Declared
+from cyme_supd.workers.depths import BrokerQueues
 from cyme_supd.workers.outgoing import Message, Outgoing
 from cyme_supd.workers.reports import results_queue
 
@@ -39,11 +40,15 @@ FULL = 1000
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Runs whose orders go into one queue at one broker, all taken at the same time."""
+    """Runs whose orders go into one queue at one broker, all taken at the same time.
+
+    ``may_wait`` is of those that were ordered before, and not long ago.
+    """
 
     broker: str
     queue: Queue
     runs: tuple[Run, ...]
+    may_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ class _Lane:
         self._answers = results_queue(answers)
         self._message = message
         self._told = told
+        self._broker = broker
+        self._depths = BrokerQueues()
         self._is_amqp = not broker.startswith("redis")
         self._outgoing = Outgoing(broker, TIMEOUT_S)
         self._declared = Declared(self._outgoing, self._is_amqp)
@@ -189,7 +196,7 @@ class _Lane:
     def _send(self, parcels: Sequence[Parcel]) -> None:
         if not self._can_be_answered:
             self._declare_answers()
-        sent = [parcel for parcel in parcels if self._is_declared(parcel)]
+        sent = [each for each in parcels if not self._waits(each) and self._is_declared(each)]
         if missing := self._put(sent):
             # They have expired, or somebody has deleted them.
             self._declared.forget()
@@ -209,6 +216,18 @@ class _Lane:
             if parcel.queue.name not in missing:
                 self._told(Outcome(parcel.runs, reason if parcel.queue.name in refused else None))
         return missing
+
+    def _waits(self, parcel: Parcel) -> bool:
+        """Whether what was put there is likely to be among what still waits there.
+
+        Orders once more of all that wait in a long queue would make it longer yet.
+        """
+        name = parcel.queue.name
+        depth = self._depths.depths(self._broker, [name]).get(name) if parcel.may_wait else None
+        is_long = depth is not None and depth.messages > 0
+        if is_long:
+            self._told(Outcome(parcel.runs, "its order waits in the queue, with others"))
+        return is_long
 
     def _is_declared(self, parcel: Parcel) -> bool:
         try:

@@ -16,6 +16,8 @@ from cyme_supd.scheduler.ordering import Parcel
 #: Runs that have waited so long for a broker that is away are tried less often, but for
 #: one, so that thousands of them are not taken again and again.
 _LONG = timedelta(minutes=4)
+#: For so long a queue in which something waits is taken at its word: it has lost nothing.
+_TRUSTED = timedelta(hours=1)
 _AT_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -33,7 +35,7 @@ class Parcels:
         self._is_away = is_away
         self._now = now
         self._routes: dict[tuple[str | None, str], tuple[str, Queue]] = {}
-        self._runs: dict[tuple[str | None, str], list[Run]] = {}
+        self._runs: dict[tuple[str | None, str, bool], list[Run]] = {}
         self._tried: set[str] = set()
         #: What is to be said of those that go nowhere.
         self.events: list[RunEvent] = []
@@ -59,11 +61,15 @@ class Parcels:
         if self._waits(run, self._routes[key][0]):
             self.put_off.append(run.id)
         else:
-            self._runs.setdefault(key, []).append(run)
+            may_wait = run.orders > 0 and self._now - run.queued_at < _TRUSTED
+            self._runs.setdefault((*key, may_wait), []).append(run)
         return run
 
     def made(self) -> list[Parcel]:
-        return [Parcel(*self._routes[key], tuple(runs)) for key, runs in self._runs.items()]
+        return [
+            Parcel(*self._routes[app, name], tuple(runs), may_wait)
+            for (app, name, may_wait), runs in self._runs.items()
+        ]
 
     def _waits(self, run: Run, broker: str) -> bool:
         if self._now - run.queued_at < _LONG or not self._is_away(broker):

@@ -150,6 +150,24 @@ def test_what_was_committed_and_not_ordered(store: MemoryStore, url: str, queue:
     assert stored(store)[held.id].orders == stored(store)[later.id].orders == 0
 
 
+def test_what_waits_in_a_long_queue_makes_it_no_longer(
+    store: MemoryStore, url: str, queue: str
+) -> None:
+    job = idle_job(store, queue)
+    first = add_run(store, job)
+    with injecting_at(store, url):
+        eventually(lambda: stored(store)[first.id].orders == 1)
+        # Ordered once more, as nobody has claimed it; the other's order is gone.
+        again, old = add_run(store, job, orders=1), add_run(store, job, 3700, orders=1)
+        eventually(lambda: (stored(store)[again.id].reason or "").startswith("its order waits"))
+        eventually(lambda: stored(store)[old.id].orders == 2)
+        assert {each.run for each in ordered(url, queue)} == {first.id, old.id}
+        gone = add_run(store, job, orders=1)
+        eventually(lambda: stored(store)[gone.id].orders == 2)
+    assert [each.run for each in ordered(url, queue)] == [gone.id]
+    assert stored(store)[again.id].orders == 1
+
+
 def test_a_queue_as_its_app_has_declared_it(store: MemoryStore, rabbitmq_url: str) -> None:
     name, exchange = unique("declared"), unique("exchange")
     at = datetime.now(UTC)
