@@ -86,11 +86,12 @@ class Jobs:
         self, category: str, wanted: Sequence[Mapping[str, Any]], check: Check | None = None
     ) -> Replaced:
         check_category(category)
-        now = self._context.clock.now()
         with self._context.store.writing() as tx:
             if check is not None:
                 check(tx)
             _check_apps(tx, wanted)
+            # By the clock that they are fired by.
+            now = tx.database_now(self._context.clock.now())
             settled = settle(category, tx.jobs_in(category), wanted, now, parse_schedule)
             tx.add_category(category)
             tx.remove_jobs([job.id for job in settled.removed])
@@ -139,7 +140,8 @@ class Jobs:
             if job.is_paused != is_paused:
                 schedule = parse_schedule(job.schedule, job.timezone)
                 wanted = replace(job, is_paused=is_paused)
-                tx.save_jobs([planned(wanted, schedule, self._context.clock.now())])
+                now = tx.database_now(self._context.clock.now())
+                tx.save_jobs([planned(wanted, schedule, now)])
         self._context.hints.send()
         return self.get(id)
 

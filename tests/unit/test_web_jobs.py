@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from cyme_supd.domain.jobfields import FIELDS, MAX_JOBS
 from cyme_supd.store.engine import open_engine, sqlite_url
 from cyme_supd.store.migrations import migrate
 from cyme_supd.store.repository import SqlStore
+from cyme_supd.testing.dispatching import MemoryDispatched
 from cyme_supd.web.app import create_app
 from cyme_supd.web.jobparams import JobFields
 from cyme_supd.web.settings import Settings
@@ -165,6 +167,19 @@ def test_paused_and_resumed(client: FlaskClient, house: World) -> None:
     assert free["next_fire_at"] > due
     with house.store.reading() as view:
         assert view.next_due_at() is not None
+
+
+def test_what_is_due_is_so_by_the_clock_of_the_database(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = timedelta(days=2)
+    monkeypatch.setattr(MemoryDispatched, "database_now", lambda _, now: now + ahead)
+    put(client, {})
+    due = datetime.fromisoformat(job(client)["next_fire_at"])
+    assert ahead < due - START <= ahead + timedelta(days=1)
+    ok(client.post(f"/api/jobs/{ID}/pause"))
+    ok(client.post(f"/api/jobs/{ID}/resume"))
+    assert datetime.fromisoformat(job(client)["next_fire_at"]) == due
 
 
 @pytest.mark.parametrize("id", [job_id("no", "one"), "1", "%00", "a" * 5000])
