@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cyme_supd.branch.beats import Beats
 from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config
 from cyme_supd.domain.presence import Peer
-from cyme_supd.domain.taskmessage import Redaction
+from cyme_supd.domain.taskmessage import Redaction, redaction
 from cyme_supd.domain.tracking import Keep, Place, parse_keep, places_of
-from cyme_supd.errors import Invalid
 from cyme_supd.monitor.monitor import Monitor
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.workers.backends import CeleryBackends
@@ -81,17 +79,6 @@ def monitor_of(
         beats.beat,
         beats.retire,
     )
-
-
-def redaction(patterns: Iterable[str], tasks: Iterable[str]) -> Redaction:
-    return Redaction(tuple(map(_pattern, patterns)), tuple(tasks))
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as exc:
-        raise Invalid(f"--redact: {text[:60]!r} is no pattern: {exc}") from None
 
 
 def is_first(config: Config, peers: Peers) -> bool:

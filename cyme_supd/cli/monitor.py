@@ -10,10 +10,11 @@ import click
 
 from cyme_supd import __version__
 from cyme_supd.branch.beats import Beats
-from cyme_supd.branch.monitoring import Kept, monitor_of, redaction
+from cyme_supd.branch.monitoring import Kept, monitor_of
 from cyme_supd.cli.recording import record_options
 from cyme_supd.cli.standalone import Standalone, run, standalone_options
 from cyme_supd.clock import SystemClock
+from cyme_supd.domain.taskmessage import redaction
 from cyme_supd.domain.tracking import parse_keep
 
 PROGRAM = "cyme-monitor"

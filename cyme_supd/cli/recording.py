@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from cyme_supd.branch.monitoring import redaction
 from cyme_supd.config import DEFAULT_LOST_AFTER_S
+from cyme_supd.domain.taskmessage import redaction
 from cyme_supd.domain.tracking import parse_keep
 
 _OPTIONS = (

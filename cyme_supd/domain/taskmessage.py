@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from cyme_supd.domain.broker import MASK
 from cyme_supd.domain.ledger import MOST_TEXT, Record, bounded, is_id, observed, whole
 from cyme_supd.domain.masking import masked
+from cyme_supd.errors import Invalid
 
 #: Longer ones are recorded by their headers, and cannot be sent again.
 MOST_BODY = 256 * 1024
@@ -67,6 +68,18 @@ class Redaction:
         for pattern in self.patterns:
             text = pattern.sub(MASK, text)
         return text
+
+
+def redaction(patterns: Iterable[str], tasks: Iterable[str]) -> Redaction:
+    """Of what somebody has said; ``Invalid`` for what is no pattern."""
+    return Redaction(tuple(map(_pattern, patterns)), tuple(tasks))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as exc:
+        raise Invalid(f"--redact: {text[:60]!r} is no pattern: {exc}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +262,13 @@ def test_words_that_cannot_be(words: list[str], named: str, tmp_path: Path) -> N
     done = CliRunner().invoke(command, ["-D", str(tmp_path), *words])
     assert done.exit_code == 2
     assert named in f"{done.exception} {done.output}"
+
+
+def test_the_command_that_starts_a_branch_imports_none_of_its_parts() -> None:
+    words = (
+        "import sys, cyme_supd.cli.branch\n"
+        "heavy = {'celery', 'flask', 'kombu', 'pydantic', 'redis'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert done.stdout == "[]\n"
