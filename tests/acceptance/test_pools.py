@@ -92,6 +92,7 @@ def test_its_limits(house: BranchHost, worker: str, pool: str) -> None:
 
 
 # A restart boots as a crash does: the longer suite sees to it that it stays so.
+@pytest.mark.parametrize("broker", either(RABBITMQ, EMBEDDED), indirect=True, scope="module")
 @pytest.mark.parametrize("way", ["kill -9", pytest.param("restart", marks=pytest.mark.faults)])
 def test_its_first_answer_has_all_its_queues(house: BranchHost, worker: str, way: str) -> None:
     wanted = {f"{unique('q')}-{number}" for number in range(MANY)}
