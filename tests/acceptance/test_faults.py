@@ -18,8 +18,8 @@ from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually, still_running
 
 pytestmark = pytest.mark.timeout(120)
-#: A fleet manager that needs longer than this is not there when needed.
-REPLACED_WITHIN_S = 10.0
+#: What it really takes is in docs/faults.rst; here it is only to happen, beside other tests.
+REPLACED_WITHIN_S = 40.0
 #: For what the broker has no part in.
 ON_EITHER = pytest.mark.parametrize(
     "broker", either(EMBEDDED, RABBITMQ), indirect=True, scope="module"

@@ -153,7 +153,7 @@ def test_words_that_are_none(words: tuple[str, ...], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "named"), [(["-b", "http://h/"], "transport"), (["--fleet", "celery"], "reserved")]
+    ("words", "named"), [(["-b", "http://h/"], "transport"), (["-i", "../b"], "name")]
 )
 def test_values_that_cannot_be(words: list[str], named: str, tmp_path: Path) -> None:
     done = cyme_branch("-D", "root", *words, cwd=tmp_path)

@@ -247,9 +247,6 @@ def test_a_webhook_that_is_none_is_refused_and_not_repeated(run: Run) -> None:
         (["--instance-dri", "x"], "--instance-dir"),
         (["--brokr", "x"], "--broker"),
         (["--loglevl", "x"], "--loglevel"),
-        (["-b", "http://h/"], "transport"),
-        (["-i", "a b"], "name"),
-        (["-i", "../b"], "name"),
         (["-l", "LOUD"], "LOUD"),
         (["--sup-interval", "0"], "--sup-interval"),
         (["-C", "0"], "--numc"),
@@ -258,7 +255,11 @@ def test_a_webhook_that_is_none_is_refused_and_not_repeated(run: Run) -> None:
         (["-c", "/no/such/file"], "/no/such/file"),
     ],
 )
-def test_words_that_cannot_be(words: list[str], named: str, tmp_path: Path) -> None:
+def test_words_that_cannot_be(
+    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The root's lock takes a certain descriptor, whosever that is in the tests' process.
+    monkeypatch.setattr(branch, "prepare", None)
     done = CliRunner().invoke(command, ["-D", str(tmp_path), *words])
     assert done.exit_code == 2
     assert named in f"{done.exception} {done.output}"
