@@ -62,6 +62,7 @@ class Outgoing:
         self._timeout_s = timeout_s
         self._is_whole = is_whole
         self._idle: queue.LifoQueue[_Kept] = queue.LifoQueue()
+        self._is_closed = False
 
     def put(self, name: str, messages: Sequence[Message]) -> None:
         """Raises :exc:`NoRoute`, or ``Unavailable`` when the broker is not to be had."""
@@ -100,7 +101,11 @@ class Outgoing:
             let_go(connection)
 
     def close(self) -> None:
-        """Drop the connections that are idle."""
+        """Drop the connections that are idle, and those that others still use when they are."""
+        self._is_closed = True
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 let_go(self._idle.get_nowait().connection)
@@ -115,9 +120,11 @@ class Outgoing:
             if not isinstance(exc, broken(connection)):
                 raise
             # Those that wait beside it have broken with it.
-            self.close()
+            self._drop_idle()
             raise Unavailable(f"the broker does not take it: {exc}", "ask again") from exc
         self._idle.put(kept)
+        if self._is_closed:
+            self._drop_idle()
         return missing
 
     def _take(self) -> _Kept | None:
