@@ -18,7 +18,7 @@ from tests.acceptance.harness import BranchHost, unique
 from tests.support import eventually, still_running
 
 pytestmark = pytest.mark.timeout(120)
-#: What it really takes is in docs/faults.rst; here it is only to happen, beside other tests.
+#: What it takes is in the table of make faults; here, beside other tests, it is only to happen.
 REPLACED_WITHIN_S = 40.0
 #: For what the broker has no part in.
 ON_EITHER = pytest.mark.parametrize(

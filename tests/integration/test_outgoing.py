@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from kombu import Connection
@@ -77,3 +78,20 @@ def test_of_many_each_is_there(rabbitmq_url: str, outgoing: Outgoing) -> None:
             assert depth(rabbitmq_url, name) == 2000
         finally:
             connection.default_channel.queue_delete(name)
+
+
+def test_one_in_use_when_all_are_closed_is_closed_after_it(
+    queue: str, outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Connection] = []
+    publish = outgoing._publish
+
+    def closed_meanwhile(kept: Any, letters: Any) -> set[str]:
+        used.append(kept.connection)
+        outgoing.close()
+        return publish(kept, letters)
+
+    monkeypatch.setattr(outgoing, "_publish", closed_meanwhile)
+    outgoing.put_each(letters(queue, "a"))
+    (connection,) = used
+    assert not connection.connected
