@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table
+from sqlalchemy import ColumnElement, Connection, Engine, Table, insert
 
 from cyme_supd.errors import CymeError
 
@@ -84,6 +84,18 @@ class Kind(Protocol):
 
     def now(self, connection: Connection, now: datetime) -> datetime:
         """By the clock of the database, or *now* where it is that of this host."""
+
+
+class PlainRows:
+    """Of kinds whose driver is quick with a placeholder for each value."""
+
+    def insert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        connection.execute(insert(table), list(rows))
+
+    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        return column.in_(values)
 
 
 def reason(exc: BaseException) -> str:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, event, insert
+from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 
 from cyme_supd.domain.database import parse_database
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import LANE, TRY_AGAIN, reason
+from cyme_supd.store.kinds import LANE, TRY_AGAIN, PlainRows, reason
 from cyme_supd.store.servers import (
     CONNECT_TIMEOUT_S,
     IS_MIGRATING,
@@ -59,7 +59,7 @@ _COLLISIONS = frozenset({1022, 1062, 1451, 1452, 1557, 1586})
 _FAULTS_OF_OUR_OWN = frozenset({"ProgrammingError", "NotSupportedError"})
 
 
-class Mysql:
+class Mysql(PlainRows):
     """A look has its snapshot from the start. One that writes needs none of its own:
     it is taken by its first query, and by then it has waited for its turn."""
 
@@ -136,14 +136,6 @@ class Mysql:
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> ServerChanges:
         return ServerChanges(engine, self.ours, busy_timeout_s, _PATIENCE)
-
-    def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        connection.execute(insert(table), list(rows))
-
-    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
-        return column.in_(values)
 
     def update(
         self,

@@ -21,18 +21,16 @@ from urllib.parse import quote, unquote
 
 from sqlalchemy import (
     URL,
-    ColumnElement,
     Connection,
     Engine,
     Table,
     bindparam,
     create_engine,
-    insert,
     update,
 )
 
 from cyme_supd.errors import Conflict, CymeError, Invalid, Unavailable
-from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, reason
+from cyme_supd.store.kinds import IS_WRITING, TRY_AGAIN, PlainRows, reason
 
 SCHEME = "sqlite:///"
 
@@ -60,7 +58,7 @@ def sqlite_url(path: str | os.PathLike[str]) -> str:
     return SCHEME + quote(os.path.abspath(path))
 
 
-class Sqlite:
+class Sqlite(PlainRows):
     """``sqlite:///`` and a percent-encoded absolute path.
 
     The file must be there: one that vanished is an error, not an empty fleet.
@@ -120,14 +118,6 @@ class Sqlite:
 
     def changes(self, engine: Engine, busy_timeout_s: float) -> SqliteChanges:
         return SqliteChanges(engine, busy_timeout_s)
-
-    def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        connection.execute(insert(table), list(rows))
-
-    def is_among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
-        return column.in_(values)
 
     def update(
         self,
