@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cyme_supd import __version__
-from cyme_supd.cli.standalone import Standalone, run, standalone_options
+from cyme_supd.cli.standalone import Standalone, run, standalone_command
 from cyme_supd.clock import SystemClock
 from cyme_supd.scheduler.injector import Injector
 from cyme_supd.schedules.parsing import parse_schedule
@@ -15,15 +15,7 @@ from cyme_supd.schedules.parsing import parse_schedule
 PROGRAM = "cyme-injector"
 
 
-@click.command(
-    context_settings={
-        "auto_envvar_prefix": "CYME_INJECTOR",
-        "help_option_names": ["-h", "--help"],
-    },
-    epilog="Flags win over the environment (CYME_INJECTOR_DATABASE=...).",
-)
-@standalone_options(PROGRAM)
-@click.version_option(__version__, prog_name=PROGRAM)
+@standalone_command(PROGRAM)
 def command(**options: Any) -> None:
     """Order the runs of jobs that are due: as many of these as one likes at one database.
 

@@ -12,7 +12,7 @@ from cyme_supd import __version__
 from cyme_supd.branch.beats import Beats
 from cyme_supd.branch.monitoring import Kept, monitor_of
 from cyme_supd.cli.recording import record_options
-from cyme_supd.cli.standalone import Standalone, run, standalone_options
+from cyme_supd.cli.standalone import Standalone, run, standalone_command
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.taskmessage import redaction
 from cyme_supd.domain.tracking import parse_keep
@@ -21,16 +21,7 @@ PROGRAM = "cyme-monitor"
 STUCK_EVERY_S = 5.0
 
 
-@click.command(
-    context_settings={
-        "auto_envvar_prefix": "CYME_MONITOR",
-        "help_option_names": ["-h", "--help"],
-    },
-    epilog="Flags win over the environment (CYME_MONITOR_DATABASE=...).",
-)
-@standalone_options(PROGRAM, needs_key=False)
-@record_options
-@click.version_option(__version__, prog_name=PROGRAM)
+@standalone_command(PROGRAM, needs_key=False, more=record_options)
 def command(**options: Any) -> None:
     """Record the tasks of applications that are tracked: each such process has its own --name.
 

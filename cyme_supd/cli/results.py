@@ -10,22 +10,14 @@ from typing import Any
 import click
 
 from cyme_supd import __version__
-from cyme_supd.cli.standalone import Standalone, run, standalone_options
+from cyme_supd.cli.standalone import Standalone, run, standalone_command
 from cyme_supd.clock import SystemClock
 from cyme_supd.scheduler.answerer import Answerer
 
 PROGRAM = "cyme-results"
 
 
-@click.command(
-    context_settings={
-        "auto_envvar_prefix": "CYME_RESULTS",
-        "help_option_names": ["-h", "--help"],
-    },
-    epilog="Flags win over the environment (CYME_RESULTS_DATABASE=...).",
-)
-@standalone_options(PROGRAM)
-@click.version_option(__version__, prog_name=PROGRAM)
+@standalone_command(PROGRAM)
 def command(**options: Any) -> None:
     """Grant runs to runners, and store what these tell of them: as many as one likes.
 

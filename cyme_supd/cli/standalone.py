@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from cyme_supd import __version__
 from cyme_supd.config import DEFAULT_ROOT, LOGLEVELS, Config, load
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.database import parse_database
@@ -42,8 +43,24 @@ class Standalone:
     stop: threading.Event
 
 
-def standalone_options(default_name: str, needs_key: bool = True) -> Callable[[Any], Any]:
-    """The options of a command whose function gives them all to :func:`run`."""
+def standalone_command(
+    program: str, needs_key: bool = True, more: Callable[[Any], Any] = lambda function: function
+) -> Callable[[Any], click.Command]:
+    """Make *program* of a function that gives all its options to :func:`run`; *more* adds some."""
+    prefix = program.upper().replace("-", "_")
+    frame = click.command(
+        context_settings={"auto_envvar_prefix": prefix, "help_option_names": ["-h", "--help"]},
+        epilog=f"Flags win over the environment ({prefix}_DATABASE=...).",
+    )
+    version = click.version_option(__version__, prog_name=program)
+
+    def decorate(function: Any) -> click.Command:
+        return frame(_with_options(program, needs_key)(more(version(function))))
+
+    return decorate
+
+
+def _with_options(default_name: str, needs_key: bool) -> Callable[[Any], Any]:
     options = (
         click.option("--database", help="URL of the database that branches share."),
         click.option("-b", "--broker", help="URL of the control broker, of jobs without an app."),

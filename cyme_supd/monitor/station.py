@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from kombu import Connection
 
-from cyme_supd.brokers import bounded, connections
+from cyme_supd.brokers import connections
+from cyme_supd.brokers.reconnecting import keep_connected
 from cyme_supd.clock import Clock
 from cyme_supd.domain.ledger import Record
 from cyme_supd.domain.ledgerstore import EVENTS, MONITOR, Gap, LedgerEdit, Source
@@ -31,7 +32,6 @@ RETRY_S = 1.0
 MARK_EVERY_S = 5.0
 #: Who was away for longer has left a gap.
 AWAY_S = 30.0
-BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Edit(LedgerEdit, Protocol):
@@ -85,30 +85,27 @@ class Station:
                 self._beat(self.name)
 
     def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            self._moved()
-            connection = connections.connection(self.place.broker)
-            begun = self._clock.monotonic()
-            try:
-                bounded.connect(connection)
-                self._serve(connection)
-            except Exception as exc:
-                if self._clock.monotonic() - begun > BACKOFF_S[-1]:
-                    failures = 0
-                self._complain(exc, isinstance(exc, connections.broken(connection)), failures)
-                self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
-            finally:
-                self.is_connected = False
-                bounded.let_go(connection)
+        keep_connected(
+            self._connection,
+            self._serve,
+            self._stop.is_set,
+            self._stop.wait,
+            log,
+            f"{self.name} waits",
+            (Invalid,),
+        )
 
-    def _complain(self, exc: Exception, is_foreseen: bool, failures: int) -> None:
-        level = logging.DEBUG if failures else logging.WARNING
-        log.log(level, "%s waits: %r", self.name, exc, exc_info=not is_foreseen)
+    def _connection(self) -> Connection:
+        self._moved()
+        return connections.connection(self.place.broker)
 
     def _serve(self, connection: Connection) -> None:
-        taker = self._taker(connection)
+        try:
+            self._record(self._taker(connection))
+        finally:
+            self.is_connected = False
+
+    def _record(self, taker: AmqpTaker | RedisTaker) -> None:
         # What was taken and not acknowledged comes again.
         self._reader.batch = Batch()
         self._reader.missed_some()

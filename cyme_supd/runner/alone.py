@@ -13,9 +13,9 @@ from typing import Any
 
 from kombu import Connection, Consumer, Queue
 
-from cyme_supd.brokers import bounded, connections
+from cyme_supd.brokers.reconnecting import keep_connected
 from cyme_supd.errors import CymeError, Unavailable
-from cyme_supd.runner.desk import STEADY_S, beat, listening
+from cyme_supd.runner.desk import beat, listening
 from cyme_supd.runner.letters import order_in
 from cyme_supd.runner.runner import Runner
 from cyme_supd.workers import taking
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 IDLE_S = 0.2
 FULL_S = 0.05
 CLAIMING_S = 0.005
-BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class Alone:
@@ -65,25 +64,13 @@ class Alone:
     def run(self) -> None:
         for thread in self._threads:
             thread.start()
-        failures = 0
-        while not self._is_over():
-            connection = listening(
-                self._broker, taking.transport_of(self._broker), **self._options()
-            )
-            begun = time.monotonic()
-            try:
-                bounded.connect(connection)
-                self._serve(connection)
-            except Exception as exc:
-                failures = 0 if time.monotonic() - begun > STEADY_S else failures
-                is_foreseen = isinstance(exc, connections.broken(connection))
-                level = logging.DEBUG if failures else logging.WARNING
-                log.log(level, "no orders come: %r", exc, exc_info=not is_foreseen)
-                self._wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
-            finally:
-                bounded.let_go(connection)
+        keep_connected(
+            self._connection, self._serve, self._is_over, self._wait, log, "no orders come"
+        )
         self._end_threads()
+
+    def _connection(self) -> Connection:
+        return listening(self._broker, taking.transport_of(self._broker), **self._options())
 
     def _is_over(self) -> bool:
         return self._stop.is_set() and self._busy == 0

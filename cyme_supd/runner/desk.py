@@ -6,14 +6,15 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kombu import Connection, Consumer, Queue
 
-from cyme_supd.brokers import bounded, connections
+from cyme_supd.brokers import connections
+from cyme_supd.brokers.reconnecting import keep_connected
 from cyme_supd.domain.orders import RUNNER_EXPIRES_S, RUNNER_PREFIX, Cancel, Grant, Refusal
 from cyme_supd.errors import CymeError
 from cyme_supd.runner.letters import said_in
@@ -23,9 +24,6 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
 HEARTBEAT_S = 20.0
-#: A connection that lasted so long was a good one.
-STEADY_S = 15.0
-BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 Answer = Grant | Refusal
 
@@ -80,23 +78,20 @@ class Desk:
         self._thread.join(2 * IDLE_S)
 
     def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            connection = listening(self._broker)
-            begun = time.monotonic()
-            try:
-                bounded.connect(connection)
-                self._listen(connection)
-            except Exception as exc:
-                failures = 0 if time.monotonic() - begun > STEADY_S else failures
-                is_foreseen = isinstance(exc, connections.broken(connection))
-                level = logging.DEBUG if failures else logging.WARNING
-                log.log(level, "no answers are heard: %r", exc, exc_info=not is_foreseen)
-                self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
-            finally:
-                self._listening.clear()
-                bounded.let_go(connection)
+        keep_connected(
+            partial(listening, self._broker),
+            self._serve,
+            self._stop.is_set,
+            self._stop.wait,
+            log,
+            "no answers are heard",
+        )
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            self._listen(connection)
+        finally:
+            self._listening.clear()
 
     def _listen(self, connection: Any) -> None:
         channel = connection.channel()

@@ -13,6 +13,7 @@ from kombu import Connection, Consumer, Exchange, Producer
 
 from cyme_supd.brokers import bounded
 from cyme_supd.brokers.connections import broken, connection
+from cyme_supd.brokers.reconnecting import keep_connected
 from cyme_supd.clock import Clock
 from cyme_supd.errors import CymeError, Invalid
 from cyme_supd.srs import exchanges, messages
@@ -29,7 +30,6 @@ NOTICE_S = 4.0
 #: How often the connection is tried that messages come by: one that is dead
 #: and open would be quiet for ever.
 KEEP_EVERY_S = 15.0
-BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: When to try again what the store could not take.
 RETRIES_S = (0.2, 1.0, 3.0)
 #: What there is for leaving a broker, at the end of the branch.
@@ -71,24 +71,20 @@ class Agent:
 
     def _keep(self, name: str, body: Callable[[Connection, Callable[[], None]], None]) -> None:
         """Run *body* on a connection, and on a new one whenever that breaks."""
-        failures = 0
-        while not self._stop.is_set():
+
+        def connect() -> Connection:
             self._beat(name)
-            conn = connection(self._url)
-            begun = self._clock.monotonic()
-            try:
-                bounded.connect(conn)
-                body(conn, partial(self._beat, name))
-            except Exception as exc:
-                if self._clock.monotonic() - begun > BACKOFF_S[-1]:
-                    failures = 0
-                is_foreseen = isinstance(exc, (*broken(conn), LookupError))
-                level = logging.DEBUG if failures else logging.WARNING
-                log.log(level, "%s waits for its broker: %r", name, exc, exc_info=not is_foreseen)
-                self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
-            finally:
-                bounded.let_go(conn)
+            return connection(self._url)
+
+        keep_connected(
+            connect,
+            lambda conn: body(conn, partial(self._beat, name)),
+            self._stop.is_set,
+            self._stop.wait,
+            log,
+            f"{name} waits for its broker",
+            (LookupError,),
+        )
 
     # -- the listener
 

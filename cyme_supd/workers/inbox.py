@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from kombu import Connection, Consumer
 
-from cyme_supd.brokers import bounded, connections
+from cyme_supd.brokers import connections
+from cyme_supd.brokers.reconnecting import keep_connected
 from cyme_supd.clock import Clock
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.errors import CymeError, Invalid
@@ -43,7 +44,6 @@ STEADY_S = 60.0
 LOOK_EVERY_S = 5.0
 #: A broker gives what somebody who stands still has taken to the others.
 HEARTBEAT_S = 10.0
-BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 T = TypeVar("T")
 
@@ -137,38 +137,33 @@ class Inbox(Generic[T]):
                 self._beat(self.name)
 
     def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            self._moved()
-            # What was taken and not acknowledged comes again.
-            self._waiting.clear()
-            connection = connections.connection(
-                self._url, transport=taking.transport_of(self._url), **self._options()
-            )
-            if self._sharers is not None:
-                connection.heartbeat = HEARTBEAT_S
-            begun = self._clock.monotonic()
-            try:
-                bounded.connect(connection)
-                self._listen(connection)
-            except Exception as exc:
-                # What is in the way may be a message that nobody can read: it
-                # is gone by now, or will be refused, and the next ones wait.
-                if self._clock.monotonic() - begun > BACKOFF_S[-1]:
-                    failures = 0
-                self._complain(exc, isinstance(exc, connections.broken(connection)), failures)
-                self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
-            finally:
-                self._since = self._empty_at = None
-                bounded.let_go(connection)
-
-    def _complain(self, exc: Exception, is_foreseen: bool, failures: int) -> None:
-        """Once at length, or for every try where somebody looks closely."""
-        level = (
-            (logging.WARNING if is_foreseen else logging.ERROR) if not failures else logging.DEBUG
+        # Where what is in the way is a message that nobody can read, it is gone by
+        # the next time, or will be refused.
+        keep_connected(
+            self._connection,
+            self._serve,
+            self._stop.is_set,
+            self._stop.wait,
+            log,
+            f"{self.name} waits",
         )
-        log.log(level, "%s waits: %r", self.name, exc, exc_info=not is_foreseen)
+
+    def _connection(self) -> Connection:
+        self._moved()
+        connection = connections.connection(
+            self._url, transport=taking.transport_of(self._url), **self._options()
+        )
+        if self._sharers is not None:
+            connection.heartbeat = HEARTBEAT_S
+        return connection
+
+    def _serve(self, connection: Connection) -> None:
+        # What was taken and not acknowledged comes again.
+        self._waiting.clear()
+        try:
+            self._listen(connection)
+        finally:
+            self._since = self._empty_at = None
 
     def _options(self) -> dict[str, Any]:
         if not self._url.startswith("redis"):

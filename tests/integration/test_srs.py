@@ -68,7 +68,6 @@ class Branch:
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "DRAIN_S", 0.2)
-    monkeypatch.setattr(agents, "BACKOFF_S", (0.1, 0.3))
     monkeypatch.setattr(agents, "STATISTICS_EVERY_S", 0.5)
     monkeypatch.setattr(agents, "NOTICE_S", 0.5)
 
