@@ -73,19 +73,24 @@ class Member:
 
 @dataclass
 class Crew:
-    """*count* of each kind, at *database*, or one at a file in *folder*."""
+    """*count* of each kind, at *database*, or one at a file in *folder*.
+
+    They reach the database *through* another URL where that is given.
+    """
 
     folder: Path
     broker: str
     database: str = ""
     count: int = 1
     slots: int = 2
+    through: str = ""
     members: list[Member] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         root = self.folder / "branch"
         root.mkdir(mode=0o700)
-        config = Config(str(root), "b1", self.broker, False, "x", database=self.database)
+        database = self.through or self.database
+        config = Config(str(root), "b1", self.broker, False, "x", database=database)
         config.save()
         key = make_key(config.paths.runner_key)
         self.store = SqlStore(
@@ -111,6 +116,10 @@ class Crew:
     def start(self) -> None:
         for each in self.members:
             each.start()
+
+    @property
+    def is_up(self) -> bool:
+        return all(each.is_up for each in self.members)
 
     def kill_one(self, dice: random.Random) -> None:
         """One of those that do something: where starting takes long, none would get to that."""

@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from cyme_supd.domain.running import UNDER_WAY
 from tests.databases import MARIADB, POSTGRESQL
 from tests.faults.crew import Crew, lines_of
 from tests.faults.rows import Row
+from tests.relay import relayed
+from tests.services import OwnRabbitMQ
 from tests.support import eventually, let_pass
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
@@ -29,6 +32,7 @@ KILL_EVERY_S = (2.0, 8.0)
 #: So long nothing may happen from the last kill on, while runs are under way: what was
 #: lost with a runner is known a minute later, and answerers must have listened for one before.
 STALLED_S = 180.0
+BROKER_GONE_S, DATABASE_GONE_S = 120.0, 60.0
 #: For the last few of many: their orders wait behind those that came several times.
 SETTLED_WITHIN_S = STALLED_S + 0.2 * FIRES
 
@@ -80,6 +84,67 @@ def test_everything_is_killed(crew: Crew, kind: str, tmp_path: Path) -> None:
         each.words[0].rpartition(".")[2] for each in crew.members for _ in range(each.kills)
     )
     row.note = f"{len(expected)} fire times; kills: {dict(kills)}; {row.note}"
+    row.check()
+
+
+def test_the_broker_is_gone_for_two_minutes(
+    own_rabbitmq: OwnRabbitMQ, postgresql_url: str, tmp_path: Path
+) -> None:
+    """It goes before the first fire time, and comes back a minute after the last one."""
+    done = tmp_path / "done"
+    with crew_at(Crew(tmp_path, own_rabbitmq.broker.url("/"), postgresql_url, 2)) as crew:
+        expected = crew.plan(FIRES, done)
+        own_rabbitmq.kill()
+        let_pass(BROKER_GONE_S)
+        assert not done.exists()
+        own_rabbitmq.start()
+        outlived(
+            crew, expected, done, Row(f"jobs, no broker {BROKER_GONE_S:g} s", "RabbitMQ", 120, 21)
+        )
+
+
+@pytest.mark.parametrize("kind", [POSTGRESQL, MARIADB], indirect=True)
+def test_the_database_is_gone_for_a_minute(
+    rabbitmq_url: str, database: str, kind: str, tmp_path: Path
+) -> None:
+    """It goes in the middle of the fire times, with runs under way, until after the last one."""
+    done = tmp_path / "done"
+    with (
+        relayed(database) as (relay, through),
+        crew_at(Crew(tmp_path, rabbitmq_url, database, 2, through=through)) as crew,
+    ):
+        expected = crew.plan(FIRES, done)
+        eventually(lambda: sum(lines_of(done).values()) > 0.2 * len(expected), 120)
+        relay.cut()
+        let_pass(DATABASE_GONE_S)
+        assert sum(lines_of(done).values()) < 0.9 * len(expected)
+        relay.mend()
+        name = f"jobs, no database {DATABASE_GONE_S:g} s, {kind}"
+        outlived(crew, expected, done, Row(name, "RabbitMQ", 120, 22))
+
+
+@contextmanager
+def crew_at(crew: Crew) -> Iterator[Crew]:
+    """All of them up."""
+    try:
+        crew.start()
+        eventually(lambda: crew.is_up, 60)
+        yield crew
+    finally:
+        crew.end()
+
+
+def outlived(crew: Crew, expected: set[Fire], done: Path, row: Row) -> None:
+    """Each fire time is run once, and no run was lost, from the end of the outage on."""
+    back_at = time.monotonic()
+    settle(crew, len(expected))
+    row.seconds.append(round(time.monotonic() - back_at, 1))
+    runs = {(run.name, run.fire_at): run for run in all_runs(crew)}
+    account(row, expected, runs, lines_of(done))
+    row.violations += [
+        f"lost: {fire}" for fire, run in runs.items() if run.status == RunStatus.LOST
+    ]
+    row.note = f"{len(expected)} fire times; {row.note}"
     row.check()
 
 
