@@ -136,6 +136,7 @@ class OwnRabbitMQ:
         self.process: subprocess.Popen[bytes] | None = None
         tools = f"{Path(server).parent}:{os.environ['PATH']}"
         self.broker = RabbitMQ(int(environment["RABBITMQ_NODE_PORT"]), tools, environment)
+        self.url = self.broker.url("/")
 
     def start(self) -> None:
         """Come back when it lets clients in."""
@@ -184,18 +185,44 @@ def lets_guest_in(port: int) -> bool:
 @contextmanager
 def valkey(directory: Path) -> Iterator[str]:
     """The URL of a Valkey that is nobody else's and keeps nothing."""
-    password = secrets.token_hex(16)
-    port = free_port()
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
-    config = directory / "valkey.conf"
-    config.touch(mode=0o600)
-    config.write_text(
-        f'bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir "{directory}"\n'
-        'save ""\nappendonly no\ndaemonize no\n'
-    )
-    with started([_valkey_server(), str(config)], directory / "valkey.out", {}) as server:
-        wait_until(lambda: _answers(url), server, directory, within_s=10.0)
-        yield url
+    own = OwnValkey(directory, keeps=False)
+    try:
+        own.start()
+        yield own.url
+    finally:
+        own.end()
+
+
+class OwnValkey:
+    """One that can be killed and started again, with what it had stored if it *keeps* that."""
+
+    def __init__(self, directory: Path, keeps: bool = True) -> None:
+        self._directory = directory
+        self._running = ExitStack()
+        self.process: subprocess.Popen[bytes] | None = None
+        password, port = secrets.token_hex(16), free_port()
+        self.url = f"redis://:{password}@127.0.0.1:{port}/0"
+        config = directory / "valkey.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f'bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir "{directory}"\n'
+            f'save ""\nappendonly {"yes" if keeps else "no"}\ndaemonize no\n'
+        )
+
+    def start(self) -> None:
+        """Come back when it answers."""
+        command = [_valkey_server(), str(self._directory / "valkey.conf")]
+        running = started(command, self._directory / "valkey.out", {})
+        self.process = self._running.enter_context(running)
+        wait_until(lambda: _answers(self.url), self.process, self._directory, within_s=10.0)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self._running.close()
+
+    def end(self) -> None:
+        self._running.close()
 
 
 def free_port() -> int:

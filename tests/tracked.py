@@ -55,9 +55,10 @@ def again(self):
 """
 
 
-def shop(broker: str, backend: str) -> Celery:
+def shop(broker: str, backend: str, **settings: Any) -> Celery:
     app = Celery("shop", set_as_current=False)
-    app.config_from_object(Config(queues=["mail"], broker_url=broker, result_backend=backend))
+    settings |= {"broker_url": broker, "result_backend": backend}
+    app.config_from_object(Config(queues=["mail"], **settings))
     return app
 
 
