@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import redis
 from celery import Celery, chain, chord, group
 from celery.result import AsyncResult
+from kombu import Connection
 
 from cyme_supd.clock import SystemClock
 from cyme_supd.domain.ledgerstore import TaskQuery, Tracked
@@ -107,6 +109,21 @@ def start_worker(
             stdout=log,
             stderr=log,
         )
+
+
+def forget(url: str) -> None:
+    """Have nothing left of it at that broker."""
+    if url.startswith("redis"):
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+        return
+    with Connection(url) as connection:
+        channel = connection.default_channel
+        for name in ("mail", "celery", "platform.fifo"):
+            channel.queue_delete(name)
+        for name in ("cyme.events.platform.fifo", "cyme.events.platform.fifo.run"):
+            channel.queue_delete(name)
+        channel.exchange_delete("task_exchange")
 
 
 @contextmanager

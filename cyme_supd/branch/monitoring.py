@@ -10,7 +10,7 @@ from cyme_supd.clock import SystemClock
 from cyme_supd.config import Config
 from cyme_supd.domain.presence import Peer
 from cyme_supd.domain.taskmessage import Redaction, redaction
-from cyme_supd.domain.tracking import Keep, Place, parse_keep, places_of
+from cyme_supd.domain.tracking import Keep, Place, parse_keep, tracked_places
 from cyme_supd.monitor.monitor import Monitor
 from cyme_supd.store.repository import SqlStore
 from cyme_supd.workers.backends import CeleryBackends
@@ -59,12 +59,7 @@ def monitor_of(
         if not is_ours():
             return ()
         with store.reading() as view:
-            apps = [app for app in view.apps() if app.is_tracked]
-            own = {
-                app.name: {one.broker for one in view.instances(app.name) if one.broker}
-                for app in apps
-            }
-        return places_of(apps, broker, own)
+            return tracked_places(view, broker)
 
     return Monitor(
         store,

@@ -22,6 +22,7 @@ from cyme_supd.workers.launches import LaunchedFiles, WorkerLogs, launch_of
 from cyme_supd.workers.publisher import UrlPublisher
 from cyme_supd.workers.questions import WorkerQuestions
 from cyme_supd.workers.runlogs import RunLogFiles
+from cyme_supd.workers.taskbroker import KombuTaskBroker
 
 
 class Others(Mailbox, Presence, Protocol):
@@ -50,6 +51,7 @@ def make_service(
         run_logs=RunLogFiles(config.paths.root),
         clock=clock,
         publisher=CountingPublisher(UrlPublisher(clock, config.id), metrics),
+        task_broker=KombuTaskBroker(),
         backends=CeleryBackends(),
         launched=LaunchedFiles(config.paths.instances),
         launch_of=partial(launch_of, config),

@@ -15,7 +15,7 @@ from cyme_supd.cli.output import JSON, cell, format_of, show, show_list
 from cyme_supd.errors import Invalid
 
 #: Of what is written down; where it is from would take too long to import.
-_KINDS = ("app", "queue", "instance", "branch", "user", "token", "job", "run")
+_KINDS = ("app", "queue", "instance", "branch", "user", "token", "job", "run", "task")
 
 _branch = click.argument(
     "id", shell_complete=completion.names(lambda wanted: wanted.names(*BRANCHES))

@@ -155,7 +155,8 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /<app>/query/<id>/state/ /<app>/query/<id>/result/ /<app>/query/<id>/wait/
             /api/categories/ /api/categories/<name>/ /api/jobs/ /api/jobs/<id>/
             /api/jobs/<id>/run/ /api/jobs/<id>/pause/ /api/jobs/<id>/resume/ /api/jobs/troubles/
-            /api/tasks/ /api/tasks/<id>/
+            /api/tasks/ /api/tasks/<id>/ /api/tasks/<id>/retry/ /api/tasks/<id>/revoke/
+            /api/tasks/retry/ /api/tasks/export/ /api/tasks/errors/ /api/tasks/refusals/
             /api/runs/ /api/runs/<id>/ /api/runs/<id>/output/ /api/runs/<id>/cancel/
             /api/overview/ /api/queues/ /api/audit/ /api/events/
             /metrics/

@@ -14,14 +14,14 @@ from cyme_supd.domain.masking import masked
 from cyme_supd.domain.spec import App, Instance, Queue
 
 APP, QUEUE, INSTANCE, BRANCH = "app", "queue", "instance", "branch"
-USER, TOKEN, JOB, RUN = "user", "token", "job", "run"
+USER, TOKEN, JOB, RUN, TASK = "user", "token", "job", "run", "task"
 CREATE, EDIT, DELETE, PURGE = "create", "edit", "delete", "purge"
 #: What a branch does to a worker, to make it what is asked for.
 ACT = "act"
 #: Of people: who signed in to the pages, who was not let in, who signed out.
 LOGIN, REFUSE, LOGOUT = "login", "refuse", "logout"
 VERBS = (CREATE, EDIT, DELETE, PURGE, ACT, LOGIN, REFUSE, LOGOUT)
-KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN, JOB, RUN)
+KINDS = (APP, QUEUE, INSTANCE, BRANCH, USER, TOKEN, JOB, RUN, TASK)
 
 #: For so long it is known what branches did of themselves; what people did, for good.
 DECISIONS_KEPT = timedelta(days=90)

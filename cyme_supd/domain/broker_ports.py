@@ -9,6 +9,8 @@ from cyme_supd.domain.orphans import Waiting
 from cyme_supd.domain.spec import Queue
 from cyme_supd.domain.status import Backlog, Depth
 from cyme_supd.domain.task import UrlRequest
+from cyme_supd.domain.taskagain import Again
+from cyme_supd.domain.tracking import Place
 
 
 class Publisher(Protocol):
@@ -24,6 +26,21 @@ class Publisher(Protocol):
         the queue *reply_to*. Raises ``Conflict`` where the broker refuses
         the queue as it is declared.
         """
+
+
+class TaskBroker(Protocol):
+    """Acts on the tasks of applications that are tracked, where these are published."""
+
+    def send_again(self, place: Place, letters: Sequence[Again]) -> int:
+        """Publish each, and declare that it is recorded; how many the broker has, the first ones.
+
+        Raises ``Unavailable`` where it has none of them, ``Conflict`` where the exchange
+        is not what tracking declares.
+        """
+
+    def revoke(self, place: Place, id: str, terminate: bool) -> None:
+        """Tell all workers that are up there to leave that task out; with *terminate*,
+        to kill the process that runs it. Nobody answers."""
 
 
 class Backends(Protocol):

@@ -149,8 +149,11 @@ class Ledger(Protocol):
     def tracked_with(self, id: str, source: str | None = None) -> list[Tracked]:
         """One a source that has a task of that id, which is hardly ever more than one."""
 
-    def tracked_message(self, number: int) -> str | None:
-        """What is needed to send it again, where that was kept."""
+    def tracked_messages(self, numbers: Collection[int]) -> dict[int, str]:
+        """What is needed to send each again, where that was kept."""
+
+    def tracked_retries(self, source: str, ids: Collection[str]) -> dict[str, list[Tracked]]:
+        """Those that repeat the tasks with these ids, by the id of the first."""
 
     def tracked_errors(self, query: TaskQuery) -> list[ErrorGroup]:
         """Of the failed tasks that a page would look through: the most frequent first."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from cyme_supd.domain.broker import parse_broker
 from cyme_supd.domain.declaration import defaults
 from cyme_supd.domain.ledger import RANKS
 from cyme_supd.domain.ledgerstore import source_key
-from cyme_supd.domain.spec import App, Queue
+from cyme_supd.domain.spec import App, Instance, Queue
 from cyme_supd.errors import Invalid
 
 PLATFORM_QUEUE, EXCHANGE, DEFAULT_QUEUE = "platform.fifo", "task_exchange", "celery"
@@ -69,6 +69,24 @@ def places_of(
         exchange = known.exchange if known else place.exchange
         found[place.source] = Place(place.broker, place.queue, exchange, tuple(backends))
     return list(found.values())
+
+
+class Applications(Protocol):
+    """The part of a view of the store that says which applications there are."""
+
+    def apps(self) -> list[App]: ...
+
+    def instances(self, app: str, /) -> Sequence[Instance]: ...
+
+
+def tracked_places(view: Applications, default_broker: str) -> list[Place]:
+    """Where the tasks of all that are tracked are seen."""
+    apps = [app for app in view.apps() if app.is_tracked]
+    own = {
+        app.name: sorted({one.broker for one in view.instances(app.name) if one.broker})
+        for app in apps
+    }
+    return places_of(apps, default_broker, own)
 
 
 def place_of(app: App, default_broker: str) -> Place:

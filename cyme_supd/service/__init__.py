@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher
+from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher, TaskBroker
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.ports import Hints, Launched, Logs, Store, Strays, WorkerQuestions
@@ -40,6 +40,7 @@ from cyme_supd.service.pauses import Pauses
 from cyme_supd.service.plans import Plan, Plans
 from cyme_supd.service.queues import QueueDetails, QueueReply, Queues
 from cyme_supd.service.rehearsal import Stage
+from cyme_supd.service.retrying import Retried, Retrying
 from cyme_supd.service.rollouts import Progress, Rollouts
 from cyme_supd.service.roster import Roster
 from cyme_supd.service.runs import Printed, RunDetails, Runs
@@ -97,6 +98,8 @@ __all__ = [
     "Replaced",
     "Replies",
     "Reply",
+    "Retried",
+    "Retrying",
     "Rollouts",
     "Roster",
     "RunDetails",
@@ -138,6 +141,7 @@ class Service:
         logs: Logs,
         run_logs: RunLogs,
         publisher: Publisher,
+        task_broker: TaskBroker,
         backends: Backends,
         launched: Launched,
         launch_of: Callable[[Worker], Launch],
@@ -162,6 +166,7 @@ class Service:
             logs=logs,
             run_logs=run_logs,
             publisher=publisher,
+            task_broker=task_broker,
             backends=backends,
             launched=launched,
             launch_of=launch_of,
@@ -191,6 +196,7 @@ class Service:
         self.plans = Plans(context)
         self.orphans = Orphans(context)
         self.tracking = Tracking(context)
+        self.retrying = Retrying(context)
         self.overviews = Overviews(context)
         self.watching = Watching(context)
         self.tails = Tails(context)
@@ -222,6 +228,7 @@ class Service:
             logs=own.logs,
             run_logs=own.run_logs,
             publisher=stage.publisher,
+            task_broker=stage.task_broker,
             backends=own.backends,
             launched=own.launched,
             launch_of=own.launch_of,

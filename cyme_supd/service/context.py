@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher
+from cyme_supd.domain.broker_ports import Backends, BrokerQueues, Publisher, TaskBroker
 from cyme_supd.domain.launch import Launch
 from cyme_supd.domain.mailbox import Mailbox, Presence
 from cyme_supd.domain.ports import Hints, Launched, Logs, Store, Strays, WorkerQuestions
@@ -33,6 +33,7 @@ class Context:
     logs: Logs
     run_logs: RunLogs
     publisher: Publisher
+    task_broker: TaskBroker
     backends: Backends
     launched: Launched
     launch_of: Callable[[Worker], Launch]

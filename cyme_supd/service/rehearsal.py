@@ -19,6 +19,8 @@ from cyme_supd.domain.presence import Peer
 from cyme_supd.domain.spec import Queue, Worker
 from cyme_supd.domain.status import Depth
 from cyme_supd.domain.task import UrlRequest
+from cyme_supd.domain.taskagain import Again
+from cyme_supd.domain.tracking import Place
 from cyme_supd.errors import Unavailable, Unimplemented
 
 
@@ -41,6 +43,7 @@ class Stage:
         self.broker_queues = _Queues(broker_queues)
         self.hints = _NoHints()
         self.publisher = _NoPublisher()
+        self.task_broker = _NoTaskBroker()
         self.presence = _Nobody()
 
     def draft(self, act: Callable[[], object]) -> Draft:
@@ -119,6 +122,14 @@ class _Nobody:
     def peers(self) -> Mapping[str, Peer]:
         """Each branch rehearses for itself."""
         return {}
+
+
+class _NoTaskBroker:
+    def send_again(self, place: Place, letters: Sequence[Again]) -> int:
+        raise Unimplemented("what is published cannot be rehearsed")
+
+    def revoke(self, place: Place, id: str, terminate: bool) -> None:
+        raise Unimplemented("what workers are told cannot be rehearsed")
 
 
 class _NoPublisher:

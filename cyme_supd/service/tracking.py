@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cyme_supd.domain.broker import Broker, parse_broker
-from cyme_supd.domain.ledgerstore import MAX_PAGE, Gap, Source, TaskPage, TaskQuery, Tracked
+from cyme_supd.domain.ledgerstore import (
+    MAX_PAGE,
+    ErrorGroup,
+    Gap,
+    Refusal,
+    Source,
+    TaskPage,
+    TaskQuery,
+    Tracked,
+)
 from cyme_supd.domain.naming import check_name
+from cyme_supd.domain.ports import View
 from cyme_supd.domain.spec import App
 from cyme_supd.domain.tracking import DEFAULT_QUEUE, EXCHANGE, Place, place_of
 from cyme_supd.errors import NotFound
@@ -58,14 +68,28 @@ class Tracking:
     def one(self, id: str) -> tuple[Tracked, list[Tracked]]:
         """The task, and its children; of several with that id the one that began last."""
         with self._context.store.reading() as view:
-            found = view.tracked_with(id)
-            if not found:
-                raise NotFound(
-                    f"no task {id!r} is recorded", "GET /api/tasks/ lists those that are"
-                )
-            task = max(found, key=lambda each: each.began_at)
+            task = latest(view, id)
             wanted = TaskQuery(source=task.source, parent=id, limit=MAX_PAGE)
             return task, list(view.tracked(wanted).tasks)
 
+    def errors(self, query: TaskQuery) -> list[ErrorGroup]:
+        with self._context.store.reading() as view:
+            return view.tracked_errors(query)
+
+    def refusals(self, source: str | None, limit: int) -> list[Refusal]:
+        """Messages that are not recorded, of one source or of all, the latest first."""
+        with self._context.store.reading() as view:
+            keys = [source] if source else [each.key for each in view.sources()]
+            found = [each for key in keys for each in view.refusals(key, limit)]
+        return sorted(found, key=lambda each: -each.at)[:limit]
+
     def source_of(self, app: str) -> str:
         return self.get(app).place.source
+
+
+def latest(view: View, id: str) -> Tracked:
+    """Of the tasks with that id, of which there is hardly ever more than one."""
+    found = view.tracked_with(id)
+    if not found:
+        raise NotFound(f"no task {id!r} is recorded", "GET /api/tasks/ lists those that are")
+    return max(found, key=lambda each: each.began_at)

@@ -28,6 +28,7 @@ from cyme_supd.domain.ledgerstore import (
     word,
 )
 from cyme_supd.store import models as m
+from cyme_supd.store.jobs import batches
 from cyme_supd.store.ledgerrows import SHOWN, needle, tracked
 
 _ROWS = m.ledger.c
@@ -72,8 +73,24 @@ def with_id(connection: Connection, id: str, source: str | None) -> list[Tracked
     return [tracked(row) for row in connection.execute(wanted.order_by(_ROWS.source))]
 
 
-def message(connection: Connection, number: int) -> str | None:
-    return connection.scalar(select(_ROWS.message).where(_ROWS.number == number))
+def messages(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for batch in batches(sorted(numbers)):
+        wanted = select(_ROWS.number, _ROWS.message).where(_ROWS.number.in_(batch))
+        rows = connection.execute(wanted.where(_ROWS.message.is_not(None)))
+        found.update((row.number, row.message) for row in rows)
+    return found
+
+
+def retries(connection: Connection, source: str, ids: Collection[str]) -> dict[str, list[Tracked]]:
+    found: dict[str, list[Tracked]] = {}
+    for batch in batches(sorted({str(word(id)) for id in ids})):
+        # A retry is a child of the first: there is an index of these.
+        wanted = select(*SHOWN).where(_ROWS.parent.in_(batch), _ROWS.source == source)
+        for each in map(tracked, connection.execute(wanted.order_by(_ROWS.number))):
+            if (first := each.record.get("retry_of")) is not None:
+                found.setdefault(first, []).append(each)
+    return found
 
 
 def unfinished(

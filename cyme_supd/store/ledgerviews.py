@@ -30,8 +30,11 @@ class SqlLedger:
     def tracked_with(self, id: str, source: str | None = None) -> list[Tracked]:
         return ledgerqueries.with_id(self._connection, id, source)
 
-    def tracked_message(self, number: int) -> str | None:
-        return ledgerqueries.message(self._connection, number)
+    def tracked_messages(self, numbers: Collection[int]) -> dict[int, str]:
+        return ledgerqueries.messages(self._connection, numbers)
+
+    def tracked_retries(self, source: str, ids: Collection[str]) -> dict[str, list[Tracked]]:
+        return ledgerqueries.retries(self._connection, source, ids)
 
     def tracked_errors(self, query: TaskQuery) -> list[ErrorGroup]:
         return ledgerqueries.errors(self._connection, query)

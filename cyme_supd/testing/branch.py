@@ -29,6 +29,7 @@ from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.questions import MemoryQuestions
 from cyme_supd.testing.store import MemoryStore
 from cyme_supd.testing.strays import MemoryStrays
+from cyme_supd.testing.taskbroker import MemoryTaskBroker
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 
@@ -105,6 +106,7 @@ class _House:
             broker_queues=MemoryBrokerQueues(),
             logs=Logs(),
             publisher=self._publisher,
+            task_broker=MemoryTaskBroker(),
             backends=Backends(),
             run_logs=RunLogs(),
             strays=MemoryStrays(),

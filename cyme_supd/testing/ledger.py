@@ -49,8 +49,16 @@ class MemoryLedger:
             if known == id and source in (None, of)
         ]
 
-    def tracked_message(self, number: int) -> str | None:
-        return self._ledger.messages.get(number)
+    def tracked_messages(self, numbers: Collection[int]) -> dict[int, str]:
+        return {each: kept for each in numbers if (kept := self._ledger.messages.get(each))}
+
+    def tracked_retries(self, source: str, ids: Collection[str]) -> dict[str, list[Tracked]]:
+        found: dict[str, list[Tracked]] = {}
+        for _, each in sorted(self._ledger.tasks.items()):
+            first = each.record.get("retry_of")
+            if each.source == source and first in ids:
+                found.setdefault(first, []).append(each)
+        return found
 
     def tracked_errors(self, query: TaskQuery) -> list[ErrorGroup]:
         groups: dict[str, list[Tracked]] = {}

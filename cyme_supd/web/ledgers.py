@@ -50,7 +50,7 @@ class Event(TypedDict):
     agent: str
     branch: str
     verb: Literal["create", "edit", "delete", "purge", "act", "login", "refuse", "logout"]
-    kind: Literal["app", "queue", "instance", "branch", "user", "token", "job"]
+    kind: Literal["app", "queue", "instance", "branch", "user", "token", "job", "run", "task"]
     app: str
     name: str
     before: dict[str, Any] | None

@@ -15,9 +15,10 @@ from cyme_supd.web import trackingparams as t
 TEXT = "text/plain"
 HTML = "text/html"
 EVENTS = "text/event-stream"
+NDJSON = "application/x-ndjson"
 #: One of two, by what is asked.
 FOLLOWED = f"{TEXT} {EVENTS}"
-TEXTS = (TEXT, HTML, EVENTS, FOLLOWED)
+TEXTS = (TEXT, HTML, EVENTS, NDJSON, FOLLOWED)
 #: Whichever version of its text Prometheus asks for.
 METRICS = TEXT
 
@@ -72,6 +73,12 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "GET /<app>/tracking/": {200: f.Tracking},
     "GET /api/tasks/": {200: t.TasksAnswer},
     "GET /api/tasks/<id>/": {200: t.TaskAnswer},
+    "GET /api/tasks/export/": {200: NDJSON},
+    "GET /api/tasks/errors/": {200: t.ErrorsAnswer},
+    "GET /api/tasks/refusals/": {200: t.RefusalsAnswer},
+    "POST /api/tasks/<id>/retry/": {200: t.RetriedAnswer, 201: t.RetriedAnswer},
+    "POST /api/tasks/retry/": {200: t.RetriedTasksAnswer},
+    "POST /api/tasks/<id>/revoke/": {202: t.RevokedAnswer},
     "GET /<app>/orphans/": {200: f.Orphans},
     "VERB /<app>/queue/<queue>/<url>": {202: f.QueuedUrl},
     "PUT POST /<app>/queue/<queue>/": {202: f.QueuedUrls},

@@ -5,18 +5,26 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from cyme_supd.domain.ledgerstore import DEFAULT_PAGE, LOST, MAX_PAGE, TaskQuery, parse_cursor
+from cyme_supd.domain.ledgerstore import (
+    DEFAULT_PAGE,
+    LOST,
+    MAX_PAGE,
+    TaskQuery,
+    parse_cursor,
+)
 from cyme_supd.domain.naming import is_control
 from cyme_supd.domain.tracking import STATES
 from cyme_supd.domain.values import instant
 from cyme_supd.errors import Invalid
 from cyme_supd.web.params import Params
-from cyme_supd.web.schemas import Text, Whole
+from cyme_supd.web.schemas import Shown, Text, Whole
 
 _TEXTS = ("app", "name", "worker", "queue", "error", "q")
 
 
-class TasksQuery(Params):
+class FilterQuery(Params):
+    """Which tasks are wanted."""
+
     app: Text = Field(default=None, max_length=128)
     name: Text = Field(default=None, max_length=255)
     state: Text = None
@@ -26,10 +34,9 @@ class TasksQuery(Params):
     since: Text = None
     until: str | float | None = None
     q: Text = Field(default=None, max_length=200)
-    per_page: Whole = Field(default=None, ge=1, le=MAX_PAGE)
     after: Text = None
 
-    def query(self, source: str | None) -> TaskQuery:
+    def query(self, source: str | None, limit: int = DEFAULT_PAGE) -> TaskQuery:
         """Of that source alone, or of all."""
         for name in _TEXTS:
             if any(is_control(char) for char in getattr(self, name) or ""):
@@ -47,8 +54,46 @@ class TasksQuery(Params):
             until=_moment("until", self.until),
             text=self.q or None,
             after=parse_cursor(self.after) if self.after else None,
-            limit=self.per_page or DEFAULT_PAGE,
+            limit=limit,
         )
+
+
+class TasksQuery(FilterQuery):
+    per_page: Whole = Field(default=None, ge=1, le=MAX_PAGE)
+
+    @property
+    def limit(self) -> int:
+        return self.per_page or DEFAULT_PAGE
+
+
+class RetryOne(Params):
+    # Not Flags: left empty they would make what somebody wanted to look at.
+    dry_run: bool = False
+    force: bool = False
+
+
+class RetryMany(FilterQuery):
+    dry_run: bool = False
+
+    def check(self) -> None:
+        """Raises ``Invalid`` where nothing is said that leaves some out."""
+        if not self.model_fields_set - {"dry_run", "after", "app"}:
+            raise Invalid(
+                "all tasks would be sent again", "say which: state=FAILURE, name=, error=, since="
+            )
+
+
+class Revoking(Params):
+    terminate: bool = False
+
+
+class RefusalsQuery(Shown):
+    app: Text = Field(default=None, max_length=128)
+    per_page: Whole = Field(default=None, ge=1, le=MAX_PAGE)
+
+    @property
+    def limit(self) -> int:
+        return self.per_page or DEFAULT_PAGE
 
 
 def _moment(name: str, said: str | float | None) -> float | None:
@@ -91,6 +136,7 @@ class WholeTask(TrackedTask):
     eta: str | None
     expires: str | None
     producer: str | None
+    retry_of: str | None
     result: str | None
     traceback: str | None
     children: list[TrackedTask]
@@ -102,6 +148,86 @@ class Gap(TypedDict):
     since: str
     until: str
     reason: str
+
+
+class RetriedTask(TypedDict):
+    """``id`` is the new task's; null where it was a dry run."""
+
+    id: str | None
+    retry_of: str
+
+
+class RetriedData(TypedDict):
+    task: RetriedTask
+
+
+class RetriedAnswer(TypedDict):
+    data: RetriedData
+
+
+class RetriedTasks(TypedDict):
+    """``left_out`` counts by the reason those that were not sent; ``ids`` are of new tasks,
+    the first hundred; ``after`` is where to go on, null where all was looked at."""
+
+    matched: int
+    sent: int
+    left_out: dict[str, int]
+    ids: list[str]
+    after: str | None
+
+
+class RetriedTasksAnswer(TypedDict):
+    data: RetriedTasks
+
+
+class RevokedTask(TypedDict):
+    id: str
+    state: str
+
+
+class RevokedData(TypedDict):
+    task: RevokedTask
+
+
+class RevokedAnswer(TypedDict):
+    data: RevokedData
+
+
+class ErrorGroup(TypedDict):
+    """``last`` is the id of the one that began last, at ``began_at``."""
+
+    error: str
+    count: int
+    last: str
+    began_at: str
+
+
+class ErrorsData(TypedDict):
+    errors: list[ErrorGroup]
+
+
+class ErrorsAnswer(TypedDict):
+    data: ErrorsData
+
+
+class Refusal(TypedDict):
+    """``headers`` and ``body``, its beginning, are masked for all but admins who ask for them."""
+
+    source: str
+    at: str
+    reason: str
+    detail: str
+    content_type: str
+    headers: str
+    body: str
+
+
+class RefusalsData(TypedDict):
+    refusals: list[Refusal]
+
+
+class RefusalsAnswer(TypedDict):
+    data: RefusalsData
 
 
 class TasksData(TypedDict):

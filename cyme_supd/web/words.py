@@ -138,7 +138,36 @@ ROUTES = {
     ),
     "GET /api/tasks/<id>/": (
         "One of them, with when each of its ``states`` was first and last heard of, what it has "
-        "returned or failed with, and its ``children``."
+        "returned or failed with, and its ``children``; ``retry_of`` is the task that it repeats."
+    ),
+    "GET /api/tasks/export/": (
+        "All of them that match, those that began last first: a JSON object a line, each as "
+        "``GET /api/tasks/<id>/`` has it, without its children. It has no end of its own: where "
+        "it breaks off, that is how it ends. With own stores only the first branch has it."
+    ),
+    "GET /api/tasks/errors/": (
+        "Tasks that failed, by the kind of exception, the most frequent first, of the 5,000 that "
+        "match and began last."
+    ),
+    "GET /api/tasks/refusals/": (
+        "Messages in the platform queue that are not recorded as tasks, the latest first: up to "
+        "1,000 of each queue are kept aside."
+    ),
+    "POST /api/tasks/<id>/retry/": (
+        "Send it again, as a new task whose ``id`` is told (``201``): a child of the first. "
+        "``409`` for one that has not ended, whose arguments were not kept, or of which a retry is "
+        "under way or has gone well, unless that is to be ``force``\\ d. A time to begin or to "
+        "expire, a group and a chord are left out; what follows it in a chain follows the new one."
+    ),
+    "POST /api/tasks/retry/": (
+        "Send all again that match, up to 10,000 and for 20 s: how many were ``sent``, why others "
+        "are ``left_out``, the first hundred new ``ids``, and ``after`` to go on with, if there "
+        "are more. With ``dry_run`` it says what would be done. Something has to be said of which."
+    ),
+    "POST /api/tasks/<id>/revoke/": (
+        "Tell all workers that are up to leave it out (``202``), and with ``terminate`` to kill "
+        "the process that runs it. ``409`` for one that has ended. A worker that comes up later "
+        "hears of it from those that are up; where none was, nobody knows of it."
     ),
     "GET /<app>/plan/": (
         "What the branch would do about its instances now, and does not do for that: ``actions``, "

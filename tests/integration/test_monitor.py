@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from kombu import Connection, Exchange, pools
 
 from cyme_supd.domain.ledgerstore import Source, Tracked
@@ -26,9 +25,9 @@ def broker(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of one on which nothing is tracked yet."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     pools.reset()
-    forget(url)
+    tracked.forget(url)
     yield url
-    forget(url)
+    tracked.forget(url)
 
 
 @pytest.fixture
@@ -39,20 +38,6 @@ def backend(tmp_path: Path) -> str:
 @pytest.fixture
 def store() -> Store:
     return MemoryStore("memory://", "b1")
-
-
-def forget(url: str) -> None:
-    if url.startswith("redis"):
-        with redis.Redis.from_url(url) as client:
-            client.flushall()
-        return
-    with Connection(url) as connection:
-        channel = connection.default_channel
-        for name in ("mail", "celery", "platform.fifo"):
-            channel.queue_delete(name)
-        for name in ("cyme.events.platform.fifo", "cyme.events.platform.fifo.run"):
-            channel.queue_delete(name)
-        channel.exchange_delete("task_exchange")
 
 
 def ended(store: Store, ids: list[str]) -> dict[str, Tracked]:
@@ -160,7 +145,7 @@ def test_hostile_messages(broker: str, store: Store) -> None:
     assert len(only.record.get("args")) == 4096
     with store.reading() as view:
         kept = view.refusals(source(store).key, 100)
-        assert view.tracked_message(only.number) is None
+        assert view.tracked_messages([only.number]) == {}
     assert len(kept) == len(bodies)
     assert max(len(each.body) for each in kept) == 4096
     assert b"\x80\x04K\x01." in [each.body for each in kept] or broker.startswith("redis")

@@ -15,6 +15,7 @@ from cyme_supd.testing.mailbox import MemoryFleet
 from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.questions import MemoryQuestions
 from cyme_supd.testing.strays import MemoryStrays
+from cyme_supd.testing.taskbroker import MemoryTaskBroker
 from tests.simulation.branch import BRANCH
 from tests.simulation.supervisord import FOREIGN
 from tests.unit.service_support import Backends, Logs, RunLogs
@@ -49,6 +50,7 @@ class People:
             broker_queues=MemoryBrokerQueues(),
             logs=Logs(),
             publisher=MemoryPublisher(),
+            task_broker=MemoryTaskBroker(),
             backends=Backends(),
             launched=MemoryLaunches(),
             launch_of=the_launch,

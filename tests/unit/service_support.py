@@ -24,6 +24,7 @@ from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.questions import MemoryQuestions
 from cyme_supd.testing.store import MemoryStore
 from cyme_supd.testing.strays import MemoryStrays
+from cyme_supd.testing.taskbroker import MemoryTaskBroker
 
 BROKER = "redis://:s3cret@127.0.0.1:6379/0"
 KEY = parse_broker(BROKER).key
@@ -43,6 +44,7 @@ class World:
     broker_queues: MemoryBrokerQueues
     branch: PlayedBranch
     publisher: MemoryPublisher
+    task_broker: MemoryTaskBroker
     backends: Backends
     strays: MemoryStrays
     fleet: MemoryFleet
@@ -57,6 +59,7 @@ class World:
             broker_queues=self.broker_queues,
             logs=self.logs,
             publisher=self.publisher,
+            task_broker=self.task_broker,
             backends=self.backends,
             run_logs=self.run_logs,
             strays=self.strays,
@@ -93,6 +96,7 @@ def world(
         broker_queues,
         branch,
         publisher,
+        MemoryTaskBroker(),
         backends,
         strays,
         fleet or MemoryFleet(clock),

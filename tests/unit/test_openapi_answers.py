@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from cyme_supd.domain.foresight import RunningTask
-from cyme_supd.domain.job import Job, Run, RunEvent, RunOutput, run_id
-from cyme_supd.domain.ledger import observed
-from cyme_supd.domain.ledgerstore import Gap
-from cyme_supd.domain.orphans import Inventory, Stray
-from cyme_supd.domain.samples import Point, Sample
-from cyme_supd.domain.status import Condition
 from cyme_supd.domain.task import Task, TaskState, UrlRequest
-from cyme_supd.domain.transitions import Transition
 from cyme_supd.errors import Unavailable
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.contract_support import Contract, the_document
-from tests.unit.service_support import BROKER, HERE, START, World
-from tests.unit.url_support import with_a_queue
+from tests.unit.service_support import World
+from tests.unit.whole_support import GOING, JOB, RUN, whole_house
 
 RESULT = {
     "status_code": 200,
@@ -44,66 +34,13 @@ def contract() -> Contract:
 
 @pytest.fixture
 def house() -> World:
-    """Where everything that can be told is there to tell."""
-    made = with_a_queue()
-    made.service.apps.put("foo", {"environment": {"A": "b"}, "arguments": ["-O", "fair"]})
-    made.service.queues.put("foo", "others", {"options": {"durable": True}})
-    condition = Condition("Drifted", True, "Edited", "by hand", START)
-    made.branch.override = {"conditions": (condition,)}
-    for name in ("w1", "w2"):
-        made.service.instances.put("foo", name, {"queues": ["tasks"]}, 5)
-    made.questions.answer = {"pid": 1000, "total": {"a.task": 1}}
-    sample = Sample(START, "", Point(3, 1.5, 7, 1, 2, 4))
-    with made.store.writing() as tx:
-        tx.save_samples("b1", [sample])
-        tx.save_transitions([Transition("w1", START, None, True, None, "")])
-        tx.observe("s", [observed("t1", 1.0, "SENT"), observed("t2", 2.0, "SENT", parent="t1")])
-        tx.add_gap(Gap("s", "events", 1.0, 2.0))
-    made.questions.running = [RunningTask("w1", "id", "a.task", START)]
-    made.questions.known[f"w1@{HERE.id}"] = Inventory(frozenset({"dq.w1", "x"}), frozenset())
-    made.broker_queues.holds(BROKER, "others", 2, 0, {"house.old": 2})
-    _add_jobs(made)
-    made.strays.left = [Stray(7, "w1", "sleep 60", START, has_worker=True)]
-    made.branch.health = {
-        "supervisord": {"ok": True, "has_extension": True},
-        "threads": {"pulse": 0.5},
-    }
-    return made
+    return whole_house()
 
 
 @pytest.fixture
 def client(house: World) -> Iterator[FlaskClient]:
     with create_app(Settings(branch="b1"), house.service).test_client() as client:
         yield client
-
-
-LATER = START + timedelta(seconds=60)
-JOB = Job("example", "Test Job", "R/2013-05-29T00:00:00/PT1M", START, command="sleep 10")
-RUN = Run(run_id(JOB.id, START), JOB.id, JOB.category, JOB.name, START, "failed", START)
-GOING = replace(RUN, id=run_id(JOB.id, LATER), fire_at=LATER, status="running", wants_cancel=True)
-
-
-def _add_jobs(house: World) -> None:
-    """One that has run, and one where all is said that may be."""
-    full = {
-        "name": "full",
-        "schedule": "30 2 * * *",
-        "argv": ["echo", "http://user:hunter2@host/"],
-        "app": "foo",
-        "timezone": "Europe/Berlin",
-        "environment": {"PASSWORD": "hunter2"},
-        "user": "nobody",
-        **dict.fromkeys(("timeout_s", "deadline_s", "retries", "jitter_s"), 5),
-    }
-    house.service.jobs.replace(
-        "example",
-        [{"name": JOB.name, "schedule": JOB.schedule, "command": JOB.command}, full],
-    )
-    with house.store.writing() as tx:
-        failed = replace(RUN, exit_code=1, host="h", started_at=START, reason="it failed")
-        tx.add_runs([failed, GOING])
-        tx.save_outputs([RunOutput(RUN.id, START, 70000, b"sorry\n", is_truncated=True)])
-        tx.add_run_events([RunEvent(RUN.id, START, "failed", "exit code 1")])
 
 
 def tasks(house: World) -> dict[str, str]:
@@ -143,7 +80,11 @@ READINGS = (
     "/foo/orphans/",
     "/foo/tracking/",
     "/api/tasks/",
+    "/api/tasks/t9/",
     "/api/tasks/t1/",
+    "/api/tasks/export/",
+    "/api/tasks/errors/",
+    "/api/tasks/refusals/",
     "/branches/",
     "/branches/b1/",
     "/ping/",
@@ -245,6 +186,13 @@ CHANGES: tuple[tuple[str, str, dict[str, Any], int], ...] = (
     ("POST", f"/api/runs/{RUN.id}/cancel/", {}, 409),
     ("POST", "/api/runs/prune/", {"keep": 0}, 200),
     ("POST", "/api/runs/prune/", {}, 400),
+    ("POST", "/api/tasks/t9/retry/", {}, 201),
+    ("POST", "/api/tasks/t9/retry/", {"dry_run": True}, 200),
+    ("POST", "/api/tasks/t1/retry/", {}, 409),
+    ("POST", "/api/tasks/retry/", {"state": "FAILURE"}, 200),
+    ("POST", "/api/tasks/retry/", {}, 400),
+    ("POST", "/api/tasks/t1/revoke/", {"terminate": True}, 202),
+    ("POST", "/api/tasks/t9/revoke/", {}, 409),
     ("POST", "/branches/b1/drain/", {"move": True}, 200),
     ("POST", "/branches/b1/undrain/", {}, 200),
 )

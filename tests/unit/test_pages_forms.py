@@ -70,6 +70,9 @@ WHERE = {
 ELSEWHERE = {
     "DELETE /instances/<name>/": "the page of an instance knows its app",
     "DELETE /<app>/queues/": "it is refused",
+    "POST /api/tasks/<id>/retry/": "tasks have no page yet",
+    "POST /api/tasks/<id>/revoke/": "tasks have no page yet",
+    "POST /api/tasks/retry/": "tasks have no page yet",
     "VERB /<app>/queue/<queue>/<url>": "the list of one URL is the same, with any method",
 }
 

@@ -71,6 +71,18 @@ def test_the_same_id_of_two_sources_is_two_tasks(store: Store) -> None:
     assert found(store, source=OTHER, name="mail.send") == []
 
 
+def test_retries_by_the_id_of_the_first(store: Store) -> None:
+    keep(store, sent("t1"), sent("t2"), sent("t3", parent="t1"))
+    keep(store, *(sent(f"r{n}", 2.0 + n, parent="t1", retry_of="t1") for n in range(2)))
+    keep(store, sent("r9", parent="t1", retry_of="t1"), source=OTHER)
+    with store.reading() as view:
+        found = view.tracked_retries(SOURCE, ["t1", "t2", "none"])
+        assert {id: [each.record.id for each in some] for id, some in found.items()} == {
+            "t1": ["r0", "r1"]
+        }
+        assert view.tracked_retries(SOURCE, []) == {}
+
+
 OBSERVATIONS = st.builds(
     lambda id, at, state, attempt, facts: observed(id, at, state, attempt, **facts),
     st.sampled_from("ABab"),
@@ -132,8 +144,8 @@ def test_the_message_to_send_again_is_the_first(store: Store) -> None:
     keep(store, sent("t1"), t1="first ü")
     keep(store, sent("t1", 2.0), t1="second")
     with store.reading() as view:
-        assert view.tracked_message(one(store, "t1").number) == "first ü"
-        assert view.tracked_message(10**9) is None
+        number = one(store, "t1").number
+        assert view.tracked_messages([number, 10**9]) == {number: "first ü"}
 
 
 def test_every_filter(store: Store) -> None:
