@@ -158,7 +158,7 @@ class Ledger(Protocol):
     def tracked_errors(self, query: TaskQuery) -> list[ErrorGroup]:
         """Of the failed tasks that a page would look through: the most frequent first."""
 
-    def unfinished(
+    def oldest_tracked(
         self, source: str, states: Collection[str], before: float, after: Cursor, limit: int
     ) -> list[Tracked]:
         """Those that began before that moment and behind *after*, the oldest first."""

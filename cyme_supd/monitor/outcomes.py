@@ -1,4 +1,4 @@
-"""How tasks ended of which no event came: asked of their result backends."""
+"""How tasks ended of which no event came, or may have been lost: asked of their backends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from cyme_supd.clock import Clock
-from cyme_supd.domain.ledger import Record, from_result
+from cyme_supd.domain.ledger import FINAL, Record, from_result
 from cyme_supd.domain.ledgerstore import Cursor, Tracked
 from cyme_supd.domain.taskmessage import Redaction
 from cyme_supd.domain.tracking import Place
 from cyme_supd.errors import CymeError, Invalid
+from cyme_supd.monitor.doubts import WINDOW_S, Doubts
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ PATIENCE_S = 10.0
 #: In one round of one source; the next goes on behind them.
 MOST_ASKED = 200
 UNFINISHED = ("SENT", "RECEIVED", "STARTED", "RETRY", "PENDING")
+#: For so long those that have ended are looked at once more, in one round of one source.
+AGAIN_S = 2.0
 _BEFORE_ALL: Cursor = (-1, 0)
 
 Opened = Callable[[], AbstractContextManager[Any]]
@@ -49,6 +52,7 @@ class Outcomes:
         self._redaction = redaction
         self._clock = clock
         self._behind: dict[str, Cursor] = {}
+        self._doubts: dict[str, Doubts] = {}
 
     def look(self, places: Sequence[Place], stop: threading.Event) -> None:
         for place in places:
@@ -56,6 +60,7 @@ class Outcomes:
                 continue
             try:
                 self._look(place, stop)
+                self._look_again(place, stop)
             except CymeError as exc:
                 log.warning("%s: results are not looked up: %s", place.source, exc)
 
@@ -63,18 +68,40 @@ class Outcomes:
         before = self._clock.now().timestamp() - PATIENCE_S
         behind = self._behind.get(place.source, _BEFORE_ALL)
         with self._reading() as view:
-            tasks = view.unfinished(place.source, UNFINISHED, before, behind, MOST_ASKED)
+            tasks = view.oldest_tracked(place.source, UNFINISHED, before, behind, MOST_ASKED)
         # From the oldest on again when the end is reached.
         is_end = len(tasks) < MOST_ASKED
         self._behind[place.source] = _BEFORE_ALL if is_end else tasks[-1].cursor
+        self._ask(place, tasks, stop)
+
+    def _look_again(self, place: Place, stop: threading.Event) -> None:
+        now = self._clock.now().timestamp()
+        doubts = self._doubts.setdefault(place.source, Doubts())
+        with self._reading() as view:
+            known = {each.key: each for each in view.sources()}.get(place.source)
+            gaps = view.gaps(now - WINDOW_S)
+        if known is not None:
+            doubts.hear(known, gaps, now)
+        ends_at = self._clock.monotonic() + AGAIN_S
+        while (span := doubts.span(now)) and self._clock.monotonic() < ends_at:
+            behind, before = span
+            with self._reading() as view:
+                tasks = view.oldest_tracked(place.source, FINAL, before, behind, MOST_ASKED)
+            if not self._ask(place, tasks, stop):
+                return
+            doubts.looked(tasks[-1].cursor if len(tasks) == MOST_ASKED else None)
+
+    def _ask(self, place: Place, tasks: Sequence[Tracked], stop: threading.Event) -> bool:
+        """Whether all were asked for, and what is known of them now is stored."""
         told = []
         for task in tasks:
             if stop.is_set():
-                return
+                return False
             told += self._told(place, task)
         if told:
             with self._recording() as tx:
                 tx.observe(place.source, told)
+        return True
 
     def _told(self, place: Place, task: Tracked) -> list[Record]:
         for url in place.backends:

@@ -56,8 +56,8 @@ class Lost:
             if known is None:
                 return
             before, start = now - self._lost_after_s, (-1, 0)
-            sent = view.unfinished(place.source, ["SENT"], before, start, MOST_LOOKED_AT)
-            begun = view.unfinished(place.source, ["STARTED"], now, start, MOST_LOOKED_AT)
+            sent = view.oldest_tracked(place.source, ["SENT"], before, start, MOST_LOOKED_AT)
+            begun = view.oldest_tracked(place.source, ["STARTED"], now, start, MOST_LOOKED_AT)
         self._mark(self._never_received(place, known, sent, now), NEVER_RECEIVED)
         self._mark(_left_behind(known, begun, now), WORKER_GONE)
 

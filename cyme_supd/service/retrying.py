@@ -88,7 +88,7 @@ class Retrying:
             self._note(Change(CREATE, TASK, "", "", None, {"tasks": done.sent, **asked}))
         return done
 
-    def revoke(self, id: str, terminate: bool = False) -> Tracked:
+    def revoke(self, id: str, terminate: bool = False, dry_run: bool = False) -> Tracked:
         """Tell all workers to leave it out. ``Conflict`` for one that has ended."""
         context = self._context
         with context.store.reading() as view:
@@ -96,6 +96,8 @@ class Retrying:
             place = _place(context, view, task.source)
         if task.record.is_over:
             raise Conflict(f"task {id!r} has ended: it is {task.record.state}")
+        if dry_run:
+            return task
         context.task_broker.revoke(place, id, terminate)
         after = {"state": "revoking", "terminate": terminate}
         self._note(Change(EDIT, TASK, "", id, {"state": task.record.state}, after))

@@ -93,7 +93,7 @@ def retries(connection: Connection, source: str, ids: Collection[str]) -> dict[s
     return found
 
 
-def unfinished(
+def oldest(
     connection: Connection,
     source: str,
     states: Collection[str],

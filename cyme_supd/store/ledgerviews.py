@@ -39,10 +39,10 @@ class SqlLedger:
     def tracked_errors(self, query: TaskQuery) -> list[ErrorGroup]:
         return ledgerqueries.errors(self._connection, query)
 
-    def unfinished(
+    def oldest_tracked(
         self, source: str, states: Collection[str], before: float, after: Cursor, limit: int
     ) -> list[Tracked]:
-        return ledgerqueries.unfinished(self._connection, source, states, before, after, limit)
+        return ledgerqueries.oldest(self._connection, source, states, before, after, limit)
 
     def beyond(self, state: str, count: int) -> Cursor | None:
         return ledgerqueries.beyond(self._connection, state, count)

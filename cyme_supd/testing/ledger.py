@@ -73,7 +73,7 @@ class MemoryLedger:
         ]
         return sorted(found, key=lambda each: (-each.count, each.error))[: query.limit]
 
-    def unfinished(
+    def oldest_tracked(
         self, source: str, states: Collection[str], before: float, after: Cursor, limit: int
     ) -> list[Tracked]:
         found = [

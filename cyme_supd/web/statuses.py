@@ -78,7 +78,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "GET /api/tasks/refusals/": {200: t.RefusalsAnswer},
     "POST /api/tasks/<id>/retry/": {200: t.RetriedAnswer, 201: t.RetriedAnswer},
     "POST /api/tasks/retry/": {200: t.RetriedTasksAnswer},
-    "POST /api/tasks/<id>/revoke/": {202: t.RevokedAnswer},
+    "POST /api/tasks/<id>/revoke/": {200: t.RevokedAnswer, 202: t.RevokedAnswer},
     "GET /<app>/orphans/": {200: f.Orphans},
     "VERB /<app>/queue/<queue>/<url>": {202: f.QueuedUrl},
     "PUT POST /<app>/queue/<queue>/": {202: f.QueuedUrls},

@@ -157,10 +157,10 @@ def _add_changes(routes: Routes, service: Service) -> None:
 
     @takes(Revoking)
     def revoke_task(id: str, nowait: bool, sent: Revoking) -> Response:
-        task = retrying.revoke(id, sent.terminate)
+        task = retrying.revoke(id, sent.terminate, sent.dry_run)
         shown = {"id": id, "state": task.record.state}
         # Workers do not answer: they tell when they have left it out.
-        return wire.answer({"data": {"task": shown}}, 202)
+        return wire.answer({"data": {"task": shown}}, 200 if sent.dry_run else 202)
 
     routes.acting("<id>/retry/", retry_task, ("POST",), Recorder())
     routes.acting("retry/", retry_tasks, ("POST",), Recorder(RETRY_S))

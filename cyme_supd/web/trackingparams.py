@@ -84,6 +84,7 @@ class RetryMany(FilterQuery):
 
 
 class Revoking(Params):
+    dry_run: bool = False
     terminate: bool = False
 
 

@@ -29,8 +29,9 @@ SHAPE = {
 #: Methods by which something is changed.
 CHANGING = {"POST", "PUT", "DELETE"}
 #: What these do cannot be rehearsed: they queue URLs, whose query is their own;
-#: and to delete all queues is refused however it is asked.
-OTHERS = {"queue_url", "queue_batch", "_refuse_all"}
+#: to delete all queues is refused however it is asked; and what is done to tasks that
+#: are tracked is no plan of workers, and has dry runs of its own.
+OTHERS = {"queue_url", "queue_batch", "_refuse_all", "retry_task", "retry_tasks", "revoke_task"}
 #: What to put into the routes.
 PLACES = {"id": "b1", "app": "foo", "name": "w1", "instance": "w1", "queue": "tasks"}
 #: From here on, in the table, there has to be a rolling restart.

@@ -65,6 +65,8 @@ def states(house: World) -> dict[str, str]:
 
 
 def test_one_is_sent_again(client: FlaskClient, house: World) -> None:
+    assert ask(client, "t1/retry/", dry_run=True)["task"] == {"id": None, "retry_of": "t1"}
+    assert house.task_broker.sent == []
     new = ask(client, "t1/retry/", 201)["task"]
     assert new["retry_of"] == "t1"
     (letter,) = house.task_broker.sent
@@ -164,6 +166,8 @@ def test_a_broker_that_goes_away_in_the_middle(
 
 
 def test_one_is_revoked(client: FlaskClient, house: World) -> None:
+    assert ask(client, "t3/revoke/", dry_run=True)["task"] == {"id": "t3", "state": "STARTED"}
+    assert house.task_broker.revoked == []
     assert ask(client, "t3/revoke/", 202)["task"] == {"id": "t3", "state": "STARTED"}
     ask(client, "t3/revoke/", 202, terminate=True)
     assert house.task_broker.revoked == [("t3", False), ("t3", True)]

@@ -238,11 +238,11 @@ def test_those_that_have_not_ended(store: Store) -> None:
     keep(store, observed("t1", 5.0, "SUCCESS"), observed("t2", 5.0, "STARTED"))
     keep(store, sent("t0", 0.5), source=OTHER)
     with store.reading() as view:
-        two = view.unfinished(SOURCE, ["SENT", "STARTED"], 9.0, (-1, 0), 2)
+        two = view.oldest_tracked(SOURCE, ["SENT", "STARTED"], 9.0, (-1, 0), 2)
         assert [each.record.id for each in two] == ["t0", "t2"]
-        rest = view.unfinished(SOURCE, ["SENT", "STARTED"], 9.0, two[-1].cursor, 2)
+        rest = view.oldest_tracked(SOURCE, ["SENT", "STARTED"], 9.0, two[-1].cursor, 2)
         assert [each.record.id for each in rest] == ["t3"]
-        assert view.unfinished(SOURCE, ["SENT"], 0.0, (-1, 0), 2) == []
+        assert view.oldest_tracked(SOURCE, ["SENT"], 0.0, (-1, 0), 2) == []
 
 
 def test_old_ones_go_and_too_many(store: Store) -> None:
