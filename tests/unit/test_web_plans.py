@@ -29,9 +29,10 @@ SHAPE = {
 #: Methods by which something is changed.
 CHANGING = {"POST", "PUT", "DELETE"}
 #: What these do cannot be rehearsed: they queue URLs, whose query is their own;
-#: to delete all queues is refused however it is asked; and what is done to tasks that
-#: are tracked is no plan of workers, and has dry runs of its own.
-OTHERS = {"queue_url", "queue_batch", "_refuse_all", "retry_task", "retry_tasks", "revoke_task"}
+#: and to delete all queues is refused however it is asked.
+OTHERS = {"queue_url", "queue_batch", "_refuse_all"}
+#: What is done there is no plan of workers, and has dry runs of its own.
+APART = ("/admin/", "/api/tasks/")
 #: What to put into the routes.
 PLACES = {"id": "b1", "app": "foo", "name": "w1", "instance": "w1", "queue": "tasks"}
 #: From here on, in the table, there has to be a rolling restart.
@@ -63,8 +64,8 @@ def changes(app: Flask) -> list[tuple[str, str]]:
     found = []
     for rule in app.url_map.iter_rules():
         methods = sorted((rule.methods or set()) & CHANGING)
-        is_page = rule.rule.startswith("/admin/")
-        if not is_page and app.view_functions[rule.endpoint].__name__ not in OTHERS:
+        is_apart = rule.rule.startswith(APART)
+        if not is_apart and app.view_functions[rule.endpoint].__name__ not in OTHERS:
             found += [(method, rule.rule) for method in methods]
     return found
 
