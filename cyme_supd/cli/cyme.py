@@ -25,6 +25,7 @@ from cyme_supd.cli import (
     queues,
     runs,
     shell,
+    tasks,
 )
 from cyme_supd.cli.asking import Wanted
 from cyme_supd.cli.base import COMPLETE, Cyme, pass_wanted, shared
@@ -40,6 +41,7 @@ COMMANDS = (
     *queues.COMMANDS,
     *jobs.COMMANDS,
     *runs.COMMANDS,
+    *tasks.COMMANDS,
     *fleet.COMMANDS,
     *access.COMMANDS,
     *importing.COMMANDS,

@@ -11,6 +11,7 @@ from cyme_supd.client.calls import segment
 from cyme_supd.client.connection import Connection
 from cyme_supd.client.jobs import Jobs
 from cyme_supd.client.parts import Answer
+from cyme_supd.client.tracked import TrackedTasks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -149,6 +150,12 @@ class Client:
     @property
     def jobs(self) -> Jobs:
         return Jobs(self._connection)
+
+    # Tasks that are tracked
+
+    @property
+    def tracked(self) -> TrackedTasks:
+        return TrackedTasks(self._connection)
 
     # Who may ask
 

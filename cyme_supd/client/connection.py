@@ -126,6 +126,14 @@ class Connection:
     def close(self) -> None:
         self._tries.close()
 
+    def lines(self, path: str, **params: Any) -> Iterator[str]:
+        """All lines of a text, page by page, as far as somebody takes them."""
+        query = query_of({name: value for name, value in params.items() if value is not None})
+        while query:
+            reply = self._answer(self._call("GET", path, query))
+            yield from text_of(reply, self.shown_url).split("\n")[:-1]
+            query = _next_page(reply.headers.get("link", ""))
+
     # How
 
     def _answer(self, call: Call) -> Reply:

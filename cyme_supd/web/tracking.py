@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
-from cyme_supd.domain.ledgerstore import TaskQuery, cursor_text
+from cyme_supd.domain.ledgerstore import TaskQuery, Tracked, cursor_text
 from cyme_supd.errors import Unimplemented
 from cyme_supd.service import Fleet, Service
 from cyme_supd.service.fleet import READ_S
@@ -99,8 +100,10 @@ def _add_reading(routes: Routes, service: Service) -> None:
     def get_task(id: str, sent: Nothing) -> Response:
         return wire.answer({"data": {"task": trackingwire.whole(*tracking.one(id))}})
 
-    @takes(FilterQuery)
-    def export_tasks(sent: FilterQuery) -> Response:
+    @takes(TasksQuery)
+    def export_tasks(sent: TasksQuery) -> Response:
+        if sent.per_page is not None:
+            return _page(service, _query(service, sent, sent.per_page))
         query = _query(service, sent, EXPORTED_AT_ONCE)
         return Response(_lines(service, query), mimetype=NDJSON)
 
@@ -109,12 +112,25 @@ def _add_reading(routes: Routes, service: Service) -> None:
     routes.reading("export/", export_tasks, RecorderItself())
 
 
+def _page(service: Service, query: TaskQuery) -> Response:
+    """So many of them, with a link to the next ones."""
+    page, _ = service.tracking.find(query)
+    made = Response(map(_line, page.tasks), mimetype=NDJSON)
+    if page.after is not None:
+        rest = {**request.args.to_dict(), "after": cursor_text(page.after)}
+        made.headers["Link"] = f'<{request.path}?{urlencode(rest)}>; rel="next"'
+    return made
+
+
+def _line(task: Tracked) -> str:
+    return json.dumps(trackingwire.alone(task), ensure_ascii=False) + "\n"
+
+
 def _lines(service: Service, query: TaskQuery) -> Iterator[str]:
     """One task a line, as it is known when its page is read."""
     while True:
         page, _ = service.tracking.find(query)
-        for each in page.tasks:
-            yield json.dumps(trackingwire.alone(each), ensure_ascii=False) + "\n"
+        yield from map(_line, page.tasks)
         if page.after is None:
             return
         query = replace(query, after=page.after)

@@ -142,8 +142,8 @@ ROUTES = {
     ),
     "GET /api/tasks/export/": (
         "All of them that match, those that began last first: a JSON object a line, each as "
-        "``GET /api/tasks/<id>/`` has it, without its children. It has no end of its own: where "
-        "it breaks off, that is how it ends. With own stores only the first branch has it."
+        "``GET /api/tasks/<id>/`` has it, without its children. With ``per_page`` so many, and a "
+        "``Link`` to the next ones. With own stores only the first branch has it."
     ),
     "GET /api/tasks/errors/": (
         "Tasks that failed, by the kind of exception, the most frequent first, of the 5,000 that "
@@ -156,7 +156,7 @@ ROUTES = {
     "POST /api/tasks/<id>/retry/": (
         "Send it again, as a new task whose ``id`` is told (``201``): a child of the first. "
         "``409`` for one that has not ended, whose arguments were not kept, or of which a retry is "
-        "under way or has gone well, unless that is to be ``force``\\ d. A time to begin or to "
+        "under way or has gone well, unless ``force``. A time to begin or to "
         "expire, a group and a chord are left out; what follows it in a chain follows the new one."
     ),
     "POST /api/tasks/retry/": (
