@@ -166,6 +166,7 @@ NEEDED: Mapping[str, tuple[Role, Role]] = {
             /admin/instances/ /admin/instances/<app>/<name>/ /admin/matching/
             /admin/queues/ /admin/queues/<app>/<queue>/ /admin/branches/<id>/
             /admin/jobs/ /admin/jobs/<id>/ /admin/jobs/runs/ /admin/jobs/runs/<id>/
+            /admin/tasks/ /admin/tasks/<id>/ /admin/tasks/errors/ /admin/tasks/refusals/
             /admin/decisions/ /admin/audit/
         """,
         (Role.VIEWER, Role.VIEWER): """

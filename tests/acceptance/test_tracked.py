@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from cyme_supd.store.repository import SqlStore
 from cyme_supd.tracking import Config
 from tests.acceptance.conftest import EMBEDDED, RABBITMQ, broker_of, either
 from tests.acceptance.harness import BranchHost
+from tests.acceptance.pages import look
+from tests.browser import browser
 from tests.support import eventually
 
 #: Knows nothing of Cyme, and publishes a task of its own.
@@ -43,8 +44,8 @@ def broker(request: pytest.FixtureRequest) -> str | None:
     return broker_of(request)
 
 
-@pytest.fixture
-def producer(host: BranchHost) -> Iterator[Celery]:
+@pytest.fixture(scope="module")
+def producer(host: BranchHost, shop: str) -> Iterator[Celery]:
     pools.reset()
     broker = host.get("/shop/", secrets=True)["broker"]["url"]
     with Celery("shop", set_as_current=False) as app:
@@ -52,10 +53,11 @@ def producer(host: BranchHost) -> Iterator[Celery]:
         yield app
 
 
-@pytest.fixture
-def shop(host: BranchHost, tmp_path: Path) -> str:
-    (tmp_path / "shop.py").write_text(SHOP)
-    told: dict[str, Any] = {"celery_app": "shop:app", "directory": str(tmp_path)}
+@pytest.fixture(scope="module")
+def shop(host: BranchHost, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "shop.py").write_text(SHOP)
+    told: dict[str, Any] = {"celery_app": "shop:app", "directory": str(folder)}
     host.post("/shop/", 201, tracked=True, **told)
     for queue in ("mail", "notes"):
         host.post(f"/shop/queues/{queue}/", 201)
@@ -93,6 +95,39 @@ def test_what_it_publishes_is_recorded(host: BranchHost, shop: str, producer: Ce
     assert sent.get("worker") == f"w1@{host.id}"
     assert note.get("error") == "ValueError('ann')"
 
-    # One that is not tracked any more is forgotten by nobody, and records nothing more.
+
+def test_what_failed_is_sent_again_from_its_page(host: BranchHost, producer: Celery) -> None:
+    with browser(f"http://127.0.0.1:{host.port}") as page:
+        page.open("/admin/tasks/errors/")
+        page.sees("ValueError", row="ValueError")
+        page.click("ValueError")
+        page.sees("notes.note", row="notes.note")
+        page.send("retry", "What would that do?")
+        page.sees("1 of 1 would be sent.", of="#retry [data-said]")
+        page.click("notes.note")
+        page.sees("Traceback")
+        page.open(page.path)
+        page.click("Retry")
+        assert page.answer().startswith("Send it again")
+        page.sees("sent as", of="#said")
+        # The page hears of the new one by itself, and of its end.
+        page.sees("FAILURE", row="notes.note", within_s=WITHIN_S)
+        assert page.is_the_same
+        page.click("notes.note", row="notes.note")
+        page.sees("Retry of")
+        retried = page.path
+        for name, path in (
+            ("tasks", "/admin/tasks/"),
+            ("task", retried),
+            ("failures", "/admin/tasks/errors/"),
+            ("refusals", "/admin/tasks/refusals/"),
+        ):
+            look(page, name, path)
+        assert page.faults() == []
+        assert page.asked_others() == []
+
+
+def test_what_is_tracked_no_more(host: BranchHost, shop: str) -> None:
+
     host.post("/shop/", 200, tracked=False)
     assert host.get("/shop/tracking/")["is_tracked"] is False

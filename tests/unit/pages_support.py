@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from flask.testing import FlaskClient
 
 from cyme_supd.domain.job import Run, RunStatus, job_id, run_id
+from cyme_supd.domain.ledger import observed
 from tests.unit.service_support import START, World
 
 JOB = job_id("example", "a")
@@ -28,6 +29,11 @@ PAGES = (
     f"jobs/{JOB}/",
     "jobs/runs/",
     f"jobs/runs/{RUN}/",
+    "tasks/",
+    "tasks/t1/",
+    "tasks/t2/",
+    "tasks/errors/",
+    "tasks/refusals/",
     "decisions/",
     "audit/",
     "users/",
@@ -99,6 +105,14 @@ def put_a_job(client: FlaskClient, house: World) -> None:
     client.put("/api/category/example/", json={"jobs": [entry]})
     with house.store.writing() as tx:
         tx.add_runs([Run(RUN, JOB, "example", "a", START, RunStatus.RUNNING, START)])
+
+
+def put_a_task(house: World) -> None:
+    """One that has failed, and one that it had begun, which has not ended."""
+    failed = observed("t1", START.timestamp(), "FAILURE", 0, name="mail.send", error="E()")
+    begun = observed("t2", START.timestamp(), "STARTED", 0, name="mail.note", parent="t1")
+    with house.store.recording() as tx:
+        tx.observe("s", [failed, begun])
 
 
 def requests_of(client: FlaskClient, pages: Iterable[str] = PAGES) -> Iterator[Request]:

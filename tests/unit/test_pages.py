@@ -17,7 +17,7 @@ from cyme_supd.errors import Unavailable
 from cyme_supd.service.overview import GOOD_S
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
-from tests.unit.pages_support import PAGES, put_a_job
+from tests.unit.pages_support import PAGES, put_a_job, put_a_task
 from tests.unit.service_support import BROKER, START, World
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -30,6 +30,7 @@ def client(house: World) -> Iterator[FlaskClient]:
         client.put("/foo/queues/tasks/")
         client.put("/foo/instances/w1/", json={"queues": ["tasks"]})
         put_a_job(client, house)
+        put_a_task(house)
         yield client
 
 

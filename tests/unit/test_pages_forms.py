@@ -14,7 +14,7 @@ from cyme_supd.web import batches, operations
 from cyme_supd.web.app import create_app
 from cyme_supd.web.params import Params
 from cyme_supd.web.settings import Settings
-from tests.unit.pages_support import JOB, PAGES, RUN, Request, put_a_job, requests_of
+from tests.unit.pages_support import JOB, PAGES, RUN, Request, put_a_job, put_a_task, requests_of
 from tests.unit.service_support import BROKER, World
 
 NAMES = {"app": "foo", "name": "w1", "queue": "tasks", "category": "example"}
@@ -61,6 +61,11 @@ WHERE = {
     """,
     "jobs/runs/": "POST /api/runs/prune/",
     f"jobs/runs/{RUN}/": "POST /api/runs/<id>/cancel/",
+    "tasks/": """
+        POST /api/tasks/retry/, POST /api/tasks/<id>/retry/, POST /api/tasks/<id>/revoke/
+    """,
+    "tasks/t1/": "POST /api/tasks/<id>/retry/, POST /api/tasks/<id>/revoke/",
+    "tasks/t2/": "POST /api/tasks/<id>/revoke/",
     "users/": """
         POST /api/users/, PUT POST /api/users/<name>/, DELETE /api/users/<name>/,
         POST /api/tokens/, DELETE /api/tokens/<id>/
@@ -70,9 +75,6 @@ WHERE = {
 ELSEWHERE = {
     "DELETE /instances/<name>/": "the page of an instance knows its app",
     "DELETE /<app>/queues/": "it is refused",
-    "POST /api/tasks/<id>/retry/": "tasks have no page yet",
-    "POST /api/tasks/<id>/revoke/": "tasks have no page yet",
-    "POST /api/tasks/retry/": "tasks have no page yet",
     "VERB /<app>/queue/<queue>/<url>": "the list of one URL is the same, with any method",
 }
 
@@ -85,6 +87,7 @@ def client(house: World) -> Iterator[FlaskClient]:
         client.put("/foo/instances/w1/", json={"queues": ["tasks"]})
         client.put("/foo/instances/w2/")
         put_a_job(client, house)
+        put_a_task(house)
         yield client
 
 
@@ -157,8 +160,8 @@ def test_fields_are_parameters_of_the_route(client: FlaskClient) -> None:
 
 
 def test_forms_offer_all_that_a_route_takes(client: FlaskClient) -> None:
-    # How long to wait, whether secrets are shown, and another word for the same.
-    aside = {"timeout", "secrets", "dry_run", "vhost"}
+    # How long to wait, whether secrets are shown, where to go on, and another word for the same.
+    aside = {"timeout", "secrets", "dry_run", "after", "vhost"}
     taken: dict[str, set[str]] = {}
     known: dict[str, set[str]] = {}
     for each in requests_of(client):

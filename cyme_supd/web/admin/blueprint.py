@@ -23,6 +23,7 @@ from cyme_supd.web.admin import (
     jobs,
     queues,
     rendering,
+    tasks,
     users,
 )
 from cyme_supd.web.admin.signing import failed, wants_page
@@ -47,6 +48,10 @@ def blueprint(clock: Clock) -> Blueprint:
         "/jobs/<id>/": jobs.job,
         "/jobs/runs/": jobs.runs,
         "/jobs/runs/<id>/": jobs.run,
+        "/tasks/": tasks.tasks,
+        "/tasks/<id>/": tasks.task,
+        "/tasks/errors/": tasks.errors,
+        "/tasks/refusals/": tasks.refusals,
         "/decisions/": events.decisions,
         "/audit/": events.audit,
         "/users/": users.users,

@@ -31,6 +31,7 @@ MENU = (
     ("instances/", "Instances"),
     ("queues/", "Queues"),
     ("jobs/", "Jobs"),
+    ("tasks/", "Tasks"),
     ("decisions/", "Decisions"),
     ("audit/", "Audit"),
     ("users/", "Users"),

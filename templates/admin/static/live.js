@@ -104,7 +104,9 @@ async function look() {
   // What a server has much to do with is asked for less often.
   least = Math.max(LEAST_MS, 4 * (askedAt - begunAt));
   isAsking = false;
-  timer = setTimeout(look, isLive && pause === POLL_MS ? SAFE_MS : pause);
+  // Of some things nobody tells that they have changed.
+  const isTold = isLive && document.getElementById("main").dataset.often === undefined;
+  timer = setTimeout(look, isTold && pause === POLL_MS ? SAFE_MS : pause);
   if (isWanted) soon();
 }
 

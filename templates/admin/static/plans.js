@@ -1,8 +1,11 @@
 // Says in words what a change would do. Nothing else.
 
+import { sentOf } from "./telling.js";
+
 const MOST = 12;
 
 export function linesOf(plan) {
+  if (plan.data) return [sentOf(plan.data, "would be sent")];
   const steps = plan.actions.map((each) => `${each.instance}: ${each.action}, ${each.reason}`);
   const lines = steps.slice(0, MOST);
   if (steps.length > MOST) lines.push(`and ${steps.length - MOST} more`);

@@ -21,9 +21,19 @@ export function wordsOf(error) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+// How many of those that matched were sent again, or would be, and why others were not.
+export function sentOf({ matched, sent, left_out: left, after }, word) {
+  const others = Object.entries(left).map(([why, count]) => `${count} ${why}`);
+  const rest = after ? "; there are more: do it again" : "";
+  return `${sent} of ${matched} ${word}${others.length ? ` (${others.join(", ")})` : ""}${rest}.`;
+}
+
 // What an answer says of a change that was stored.
 export function outcomeOf(word, value) {
   const names = value.restarting || [];
+  if (value.data?.left_out) return sentOf(value.data, "were sent again");
+  if (value.data?.task?.retry_of) return `${word}: sent as ${value.data.task.id}.`;
+  if (value.data?.task?.state) return `${word}: workers were told.`;
   if (value.reason) return `${word}: stored. ${value.reason}`;
   if (value.purged !== undefined) return `${word}: ${value.purged} dropped.`;
   if (value.uuids) return `${word}: queued as ${value.uuids.join(", ")}.`;
