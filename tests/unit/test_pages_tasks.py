@@ -180,3 +180,24 @@ def test_how_a_producer_joins_where_nothing_is_recorded(client: FlaskClient) -> 
     assert "platform.fifo" in text
     assert '/admin/apps/foo/">foo</a>' in text
     assert '/admin/apps/bar/">bar</a>' not in text
+
+
+def test_what_others_wrote_turns_nothing_beside_it_around(
+    client: FlaskClient, house: World
+) -> None:
+    with house.store.recording() as tx:
+        tx.observe(SOURCE, [observed("\u202eid", AT, "FAILURE", 0, name="\u202ename")])
+    text = shown(client, "%E2%80%AEid/")
+    assert "<h1><bdi>\u202ename</bdi>" in text
+    assert "<small><bdi>\u202eid</bdi></small>" in text
+
+
+@pytest.mark.parametrize("id", [".", ".."])
+def test_no_button_asks_for_another_place(client: FlaskClient, house: World, id: str) -> None:
+    """A browser takes such a segment away, with the one before it."""
+    with house.store.recording() as tx:
+        tx.observe(SOURCE, [observed(id, AT, "FAILURE", 0, name="mail.send")])
+    text = shown(client)
+    assert "mail.send" in text
+    assert f"/!/{id}/" not in text
+    assert f'/tasks/{id}/"' not in text
