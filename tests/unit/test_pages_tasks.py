@@ -186,10 +186,10 @@ def test_what_others_wrote_turns_nothing_beside_it_around(
     client: FlaskClient, house: World
 ) -> None:
     with house.store.recording() as tx:
-        tx.observe(SOURCE, [observed("\u202eid", AT, "FAILURE", 0, name="\u202ename")])
-    text = shown(client, "%E2%80%AEid/")
+        tx.observe(SOURCE, [observed("\u05d0", AT, "FAILURE", 0, name="\u202ename")])
+    text = shown(client, "%D7%90/")
     assert "<h1><bdi>\u202ename</bdi>" in text
-    assert "<small><bdi>\u202eid</bdi></small>" in text
+    assert "<small><bdi>\u05d0</bdi></small>" in text
 
 
 @pytest.mark.parametrize("id", [".", ".."])
