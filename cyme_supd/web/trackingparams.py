@@ -129,7 +129,14 @@ class TrackedTask(TypedDict):
     error: str | None
 
 
+class InstanceOfTask(TypedDict):
+    app: str
+    name: str
+
+
 class WholeTask(TrackedTask):
+    """``log`` is the path of the lines of its worker's that tell of it."""
+
     states: dict[str, StateSpan]
     root: str | None
     parent: str | None
@@ -141,6 +148,9 @@ class WholeTask(TrackedTask):
     result: str | None
     traceback: str | None
     children: list[TrackedTask]
+    instance: InstanceOfTask | None
+    log: str | None
+    run: str | None
 
 
 class Gap(TypedDict):
