@@ -77,7 +77,9 @@ class RetryMany(FilterQuery):
 
     def check(self) -> None:
         """Raises ``Invalid`` where nothing is said that leaves some out."""
-        if not self.model_fields_set - {"dry_run", "after", "app"}:
+        said = self.model_dump(exclude={"dry_run", "after", "app"})
+        # One that is left empty is none.
+        if all(value in (None, "") for value in said.values()):
             raise Invalid(
                 "all tasks would be sent again", "say which: state=FAILURE, name=, error=, since="
             )

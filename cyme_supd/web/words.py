@@ -170,7 +170,7 @@ ROUTES = {
     "POST /api/tasks/<id>/revoke/": (
         "Tell all workers that are up to leave it out (``202``), and with ``terminate`` to kill "
         "the process that runs it. ``409`` for one that has ended. A worker that comes up later "
-        "hears of it from those that are up; where none was, nobody knows of it."
+        "does not know of it, unless it starts with Celery's mingle, which Cyme's do not."
     ),
     "GET /<app>/plan/": (
         "What the branch would do about its instances now, and does not do for that: ``actions``, "
