@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, select, true
 
 from cyme_supd.domain.ledgerstore import (
     EXACT,
@@ -32,25 +32,36 @@ from cyme_supd.store.jobs import batches
 from cyme_supd.store.ledgerrows import SHOWN, needle, tracked
 
 _ROWS = m.ledger.c
+#: Filters that fit more are taken for much alike: to count costs as much as to look.
+MOST_COUNTED = 1000
+#: The one to walk where two are alike: the first is likely to fit the fewest.
+_LIKELY = ("error", "parent", "root", "worker", "name", "state", "queue")
 #: On the columns of the table, or of a part of it.
 Filter = Callable[[Any], ColumnElement[bool]]
 
 
 def page(connection: Connection, query: TaskQuery) -> TaskPage:
     walked, others = _split(connection, query)
+    end: Cursor | None = None
     if others:
         near = _near(walked, query)
-        wanted = select(near).where(*(each(near.c) for each in others))
-        rows = connection.execute(_latest_first(wanted, near.c).limit(query.limit + 1)).all()
+        # The last that is looked through comes along, whether it fits or not.
+        fits = and_(*(each(near.c) for each in others))
+        is_last = near.c.place == MOST_LOOKED_AT
+        wanted = select(near, case((fits, 1), else_=0).label("fits")).where(fits | is_last)
+        found = connection.execute(_latest_first(wanted, near.c).limit(query.limit + 1)).all()
+        if found and found[-1].place == MOST_LOOKED_AT:
+            end = found[-1].began_at, found[-1].number
+        rows = [row for row in found if row.fits]
     else:
         wanted = select(*SHOWN).where(walked(_ROWS), _within(query))
-        rows = connection.execute(_latest_first(wanted, _ROWS).limit(query.limit + 1)).all()
+        rows = list(connection.execute(_latest_first(wanted, _ROWS).limit(query.limit + 1)))
     tasks = [tracked(row) for row in rows[: query.limit]]
     # Databases look more widely: some for small letters as well, all in what else is told.
     fitting = [each for each in tasks if query.text is None or has_text(each.record, query.text)]
     if len(rows) > query.limit:
         return TaskPage(fitting, tasks[-1].cursor)
-    return TaskPage(fitting, _end(connection, walked, query) if others else None)
+    return TaskPage(fitting, end)
 
 
 def errors(connection: Connection, query: TaskQuery) -> list[ErrorGroup]:
@@ -130,7 +141,7 @@ def _split(connection: Connection, query: TaskQuery) -> tuple[Filter, list[Filte
 
 def _count(connection: Connection, walked: Filter, query: TaskQuery) -> int:
     """How many there are to be looked at, as far as that matters."""
-    some = select(_ROWS.number).where(walked(_ROWS), _within(query)).limit(MOST_LOOKED_AT)
+    some = select(_ROWS.number).where(walked(_ROWS), _within(query)).limit(MOST_COUNTED)
     return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
@@ -140,7 +151,7 @@ def _all(_: Any) -> ColumnElement[bool]:
 
 def _indexed(query: TaskQuery) -> list[Filter]:
     """Each with an index of its own, in which tasks are in the order they began in."""
-    asked = {name: getattr(query, name) for name in EXACT if name != "source"}
+    asked = {name: getattr(query, name) for name in _LIKELY}
     return [_is(name, value) for name, value in asked.items() if value is not None]
 
 
@@ -175,22 +186,12 @@ def _within(query: TaskQuery) -> ColumnElement[bool]:
 
 
 def _near(walked: Filter, query: TaskQuery) -> Subquery:
-    """Those that are looked through."""
+    """Those that are looked through, each with its ``place`` among them, from 1 on."""
     shown = {*SHOWN, *(_ROWS[name] for name in EXACT)}
-    wanted = select(*(each for each in m.ledger.c if each in shown))
-    return (
-        _latest_first(wanted.where(walked(_ROWS), _within(query)), _ROWS)
-        .limit(MOST_LOOKED_AT)
-        .subquery()
-    )
-
-
-def _end(connection: Connection, walked: Filter, query: TaskQuery) -> Cursor | None:
-    """The last that was looked through, if there may be more behind it."""
-    wanted = select(_ROWS.began_at, _ROWS.number).where(walked(_ROWS), _within(query))
-    last = _latest_first(wanted, _ROWS).offset(MOST_LOOKED_AT - 1).limit(1)
-    row = connection.execute(last).first()
-    return None if row is None else (row.began_at, row.number)
+    columns = [each for each in m.ledger.c if each in shown]
+    place = func.row_number().over(order_by=(_ROWS.began_at.desc(), _ROWS.number.desc()))
+    wanted = select(*columns, place.label("place")).where(walked(_ROWS), _within(query))
+    return _latest_first(wanted, _ROWS).limit(MOST_LOOKED_AT).subquery()
 
 
 def _latest_first(wanted: Select[Any], of: Any) -> Select[Any]:
