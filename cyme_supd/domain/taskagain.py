@@ -68,7 +68,7 @@ def again(task: Tracked, kept: str | None, id: str, origin: str) -> Again:
 
     It is a child of the first. A time to begin or to expire at is not repeated, which
     would have passed, nor a group or chord, which would count it twice; what was to
-    follow it, in a chain or as a callback, follows this one.
+    follow it, in a chain or as a callback, follows this one. Raises :exc:`LeftOut`.
     """
     if kept is None:
         raise LeftOut(
@@ -76,9 +76,18 @@ def again(task: Tracked, kept: str | None, id: str, origin: str) -> Again:
             f"the arguments of task {task.record.id!r} were not kept",
             "they are hidden, or were too long or in no JSON: send it from where it came from",
         )
-    said = json.loads(kept)
+    try:
+        return _repeated(task.record, json.loads(kept), id, origin)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise LeftOut(
+            NOT_KEPT,
+            f"the message of task {task.record.id!r} cannot be read",
+            "it is compressed, or no JSON: send it from where it came from",
+        ) from None
+
+
+def _repeated(record: Record, said: Mapping[str, Any], id: str, origin: str) -> Again:
     headers = {name: value for name, value in said["headers"].items() if name not in _NOT_AGAIN}
-    record = task.record
     told = {
         "id": id,
         "root_id": record.get("root") or record.id,

@@ -20,11 +20,12 @@ log = logging.getLogger(__name__)
 
 #: A task that ends sooner tells of it by an event, or need not be looked up so soon.
 PATIENCE_S = 10.0
-#: In one round of one source; the next goes on behind them.
+#: Read, and stored, at a time.
 MOST_ASKED = 200
 UNFINISHED = ("SENT", "RECEIVED", "STARTED", "RETRY", "PENDING")
-#: For so long those that have ended are looked at once more, in one round of one source.
-AGAIN_S = 2.0
+#: For so long one round asks for those of one source that have not ended, and as long for
+#: those that have and are doubted; the next goes on behind them.
+ROUND_S = 2.0
 _BEFORE_ALL: Cursor = (-1, 0)
 
 Opened = Callable[[], AbstractContextManager[Any]]
@@ -36,7 +37,7 @@ class Backends(Protocol):
 
 
 class Outcomes:
-    """Looks through those that have not ended, a few at a time, again and again."""
+    """Looks through those that have not ended, as many as time allows, again and again."""
 
     def __init__(
         self,
@@ -66,13 +67,16 @@ class Outcomes:
 
     def _look(self, place: Place, stop: threading.Event) -> None:
         before = self._clock.now().timestamp() - PATIENCE_S
-        behind = self._behind.get(place.source, _BEFORE_ALL)
-        with self._reading() as view:
-            tasks = view.oldest_tracked(place.source, UNFINISHED, before, behind, MOST_ASKED)
-        # From the oldest on again when the end is reached.
-        is_end = len(tasks) < MOST_ASKED
-        self._behind[place.source] = _BEFORE_ALL if is_end else tasks[-1].cursor
-        self._ask(place, tasks, stop)
+        ends_at, is_end = self._clock.monotonic() + ROUND_S, False
+        while not is_end and self._clock.monotonic() < ends_at:
+            behind = self._behind.get(place.source, _BEFORE_ALL)
+            with self._reading() as view:
+                tasks = view.oldest_tracked(place.source, UNFINISHED, before, behind, MOST_ASKED)
+            # From the oldest on again when the end is reached.
+            is_end = len(tasks) < MOST_ASKED
+            self._behind[place.source] = _BEFORE_ALL if is_end else tasks[-1].cursor
+            if not self._ask(place, tasks, stop):
+                return
 
     def _look_again(self, place: Place, stop: threading.Event) -> None:
         now = self._clock.now().timestamp()
@@ -82,7 +86,7 @@ class Outcomes:
             gaps = view.gaps(now - WINDOW_S)
         if known is not None:
             doubts.hear(known, gaps, now)
-        ends_at = self._clock.monotonic() + AGAIN_S
+        ends_at = self._clock.monotonic() + ROUND_S
         while (span := doubts.span(now)) and self._clock.monotonic() < ends_at:
             behind, before = span
             with self._reading() as view:

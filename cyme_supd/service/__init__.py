@@ -48,7 +48,7 @@ from cyme_supd.service.runtails import RunTail
 from cyme_supd.service.sessions import Sessions, SignIn
 from cyme_supd.service.tails import Said, Tail, Tails
 from cyme_supd.service.tasks import NotQueuedHere, Tasks, TaskView
-from cyme_supd.service.tracking import Joining, Tracking
+from cyme_supd.service.tracking import Joining, TaskDetails, Tracking
 from cyme_supd.service.troubles import Troubles
 from cyme_supd.service.waiting import Outcome, Waits
 from cyme_supd.service.watching import Watching
@@ -113,6 +113,7 @@ __all__ = [
     "Stats",
     "Tail",
     "Tails",
+    "TaskDetails",
     "TaskView",
     "Tasks",
     "ThisBranch",

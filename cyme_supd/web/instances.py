@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response
 
+from cyme_supd.errors import Invalid
 from cyme_supd.service import InstanceReply, Outcome, Service
 from cyme_supd.web import following, journal, wire
 from cyme_supd.web.params import takes
@@ -16,11 +17,11 @@ from cyme_supd.web.schemas import (
     Deletion,
     InstanceEdit,
     Limits,
-    LogQuery,
     Nothing,
     Page,
     Shown,
     StatsQuery,
+    WorkerLogQuery,
 )
 from cyme_supd.web.scopes import Names, NewInstance, Owner
 
@@ -54,14 +55,16 @@ def _add_reading(routes: Routes, service: Service) -> None:
         found = instances.stats(app, name, sent.timeout)
         return wire.answer(wire.stats(found, wire.shows_secrets(sent)))
 
-    @takes(LogQuery)
-    def log(app: str, name: str, sent: LogQuery) -> Response:
+    @takes(WorkerLogQuery)
+    def log(app: str, name: str, sent: WorkerLogQuery) -> Response:
         if sent.follow:
+            if sent.q:
+                raise Invalid("q: all lines are followed", "leave one of the two out")
             instances.get(app, name)
             return following.follow(service, app, name, sent.bytes or DEFAULT_LOG_BYTES)
         end = instances.log(app, name, sent.bytes or DEFAULT_LOG_BYTES)
-        text = end.decode("utf-8", "replace").encode()
-        return Response(text, content_type="text/plain; charset=utf-8")
+        text = sent.lines(end.decode("utf-8", "replace"))
+        return Response(text.encode(), content_type="text/plain; charset=utf-8")
 
     @takes(Nothing)
     def limits(app: str, name: str, sent: Nothing) -> Response:

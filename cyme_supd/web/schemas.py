@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from io import StringIO
 from typing import Any
 
 from pydantic import Field
@@ -224,6 +225,18 @@ class HistoryQuery(Params):
 class LogQuery(Params):
     bytes: Whole = Field(default=None, ge=1, le=MAX_LOG_BYTES)
     follow: Flag = None
+
+
+class WorkerLogQuery(LogQuery):
+    q: Text = Field(default=None, max_length=255)
+
+    def lines(self, text: str) -> str:
+        """Those of *text* that are wanted."""
+        wanted = self.q
+        if not wanted:
+            return text
+        # By what workers write at the end of each, and nothing else that may be in one.
+        return "".join(line for line in StringIO(text) if wanted in line)
 
 
 class UserEdit(Change):

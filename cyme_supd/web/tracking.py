@@ -98,7 +98,7 @@ def _add_reading(routes: Routes, service: Service) -> None:
 
     @takes(Nothing)
     def get_task(id: str, sent: Nothing) -> Response:
-        return wire.answer({"data": {"task": trackingwire.whole(*tracking.one(id))}})
+        return wire.answer({"data": {"task": trackingwire.whole(tracking.one(id))}})
 
     @takes(TasksQuery)
     def export_tasks(sent: TasksQuery) -> Response:

@@ -77,7 +77,9 @@ class RetryMany(FilterQuery):
 
     def check(self) -> None:
         """Raises ``Invalid`` where nothing is said that leaves some out."""
-        if not self.model_fields_set - {"dry_run", "after", "app"}:
+        said = self.model_dump(exclude={"dry_run", "after", "app"})
+        # One that is left empty is none.
+        if all(value in (None, "") for value in said.values()):
             raise Invalid(
                 "all tasks would be sent again", "say which: state=FAILURE, name=, error=, since="
             )
@@ -129,7 +131,14 @@ class TrackedTask(TypedDict):
     error: str | None
 
 
+class InstanceOfTask(TypedDict):
+    app: str
+    name: str
+
+
 class WholeTask(TrackedTask):
+    """``log`` is the path of the lines of its worker's that tell of it."""
+
     states: dict[str, StateSpan]
     root: str | None
     parent: str | None
@@ -141,6 +150,9 @@ class WholeTask(TrackedTask):
     result: str | None
     traceback: str | None
     children: list[TrackedTask]
+    instance: InstanceOfTask | None
+    log: str | None
+    run: str | None
 
 
 class Gap(TypedDict):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from cyme_supd.clock import isoformat
 from cyme_supd.domain.broker import MASK
 from cyme_supd.domain.ledgerstore import ErrorGroup, Gap, Refusal, Source, Tracked, cursor_text
-from cyme_supd.service import Joining, Retried
+from cyme_supd.service import Joining, Retried, TaskDetails
+from cyme_supd.web.schemas import MAX_LOG_BYTES
 
 _SHOWN = ("name", "worker", "args", "kwargs", "runtime", "retries", "error")
 _MORE = (
@@ -48,8 +50,21 @@ def alone(found: Tracked) -> dict[str, Any]:
     return {**task(found), "states": states, **more}
 
 
-def whole(found: Tracked, children: Sequence[Tracked]) -> dict[str, Any]:
-    return {**alone(found), "children": [task(each) for each in children]}
+def whole(found: TaskDetails) -> dict[str, Any]:
+    app, name = found.instance or ("", "")
+    return {
+        **alone(found.task),
+        "children": [task(each) for each in found.children],
+        "instance": {"app": app, "name": name} if found.instance else None,
+        "log": _log(app, name, found.task.record.id) if found.instance else None,
+        "run": found.run,
+    }
+
+
+def _log(app: str, name: str, id: str) -> str:
+    """Where the lines are that tell of the task."""
+    wanted = urlencode({"bytes": MAX_LOG_BYTES, "q": id})
+    return f"/{quote(app)}/instances/{quote(name)}/log/?{wanted}"
 
 
 def retried(done: Retried) -> dict[str, Any]:

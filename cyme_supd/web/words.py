@@ -69,10 +69,11 @@ ROUTES = {
         "``instance``, its details. ``503`` where it is silent."
     ),
     "GET /<app>/instances/<name>/log/": (
-        "The end of its log, as text. With ``follow`` as server-sent events: ``tail``, the end of "
-        "it, then ``more``, the lines that come. That ends after a minute, and goes on where it "
-        "was with ``Last-Event-ID``. Only the branch that has the instance can: through another "
-        "one it is ``501``, and the hint says where to ask."
+        "The end of its log, as text; with ``q`` the lines in it that have that text. With "
+        "``follow`` as server-sent events: ``tail``, the end of it, then ``more``, the lines that "
+        "come. That ends after a minute, and goes on where it was with ``Last-Event-ID``. Only the "
+        "branch that has the instance can: through another one it is ``501``, and the hint says "
+        "where to ask."
     ),
     "GET /<app>/instances/<name>/autoscale/": "Its limits, ``max`` and ``min``.",
     "POST /<app>/instances/<name>/autoscale/": (
@@ -138,7 +139,9 @@ ROUTES = {
     ),
     "GET /api/tasks/<id>/": (
         "One of them, with when each of its ``states`` was first and last heard of, what it has "
-        "returned or failed with, and its ``children``; ``retry_of`` is the task that it repeats."
+        "returned or failed with, and its ``children``; ``retry_of`` is the task that it repeats. "
+        "``instance`` is the one whose worker had it, ``log`` the path of the lines of that one's "
+        "that have the task's id, ``run`` the run of a job that it is; null where there is none."
     ),
     "GET /api/tasks/export/": (
         "All of them that match, those that began last first: a JSON object a line, each as "
@@ -167,7 +170,7 @@ ROUTES = {
     "POST /api/tasks/<id>/revoke/": (
         "Tell all workers that are up to leave it out (``202``), and with ``terminate`` to kill "
         "the process that runs it. ``409`` for one that has ended. A worker that comes up later "
-        "hears of it from those that are up; where none was, nobody knows of it."
+        "does not know of it, unless it starts with Celery's mingle, which Cyme's do not."
     ),
     "GET /<app>/plan/": (
         "What the branch would do about its instances now, and does not do for that: ``actions``, "

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -176,9 +177,15 @@ class BranchHost:
             eventually(lambda: not self.residents(), 10.0)
         except AssertionError:
             return [f"process {processes.described(pid)}" for pid in self.residents()]
+        # Who is dying has no environment to be known by any more, and yet its sockets.
+        with suppress(AssertionError):
+            eventually(lambda: not self._open_ports(), 10.0)
+        sockets = [f"socket {path}" for path in self.root.rglob("*") if path.is_socket()]
+        return self._open_ports() + sockets
+
+    def _open_ports(self) -> list[str]:
         ports = [self.port, *([self.broker_port] if self.broker_port else [])]
-        left = [f"port {port}" for port in ports if processes.listens(port)]
-        return left + [f"socket {path}" for path in self.root.rglob("*") if path.is_socket()]
+        return [f"port {port}" for port in ports if processes.listens(port)]
 
     def residents(self) -> list[int]:
         """Processes that belong to the branch, or did when it was last ended.

@@ -106,3 +106,14 @@ def test_a_revoked_one_that_was_run_after_all(monkeypatch: pytest.MonkeyPatch) -
     with store.reading() as view:
         assert view.tracked_with("gone")[0].record.state == "SUCCESS"
         assert view.tracked_with("old")[0].record.state == "REVOKED"
+
+
+def test_all_that_have_not_ended_in_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "MOST_ASKED", 2)
+    store = MemoryStore("memory://", "b1")
+    with store.recording() as tx:
+        tx.observe(KEY, [observed(f"t{n}", NOW - 60 + n, "SENT", 0, name="a") for n in range(5)])
+    backends = Backends()
+    look = Outcomes(store.reading, store.recording, backends, Redaction(), FakeClock(START))
+    look.look([PLACE], threading.Event())
+    assert backends.asked == [f"t{n}" for n in range(5)]

@@ -94,6 +94,7 @@ def test_one_of_them(client: FlaskClient) -> None:
     text = shown(client, "t1/")
     assert "Traceback: here" in text
     assert '/admin/instances/foo/w1/">w1</a>' in text
+    assert 'href="/foo/instances/w1/log/?bytes=1048576&amp;q=t1"' in text
     assert '/admin/tasks/t0/">t0</a>' in text
     assert '/admin/tasks/a%2Fb/">mail.send</a>' in text
     assert "/api/tasks/!/t1/retry/?force=1" in text

@@ -133,3 +133,19 @@ def test_it_is_known_of_before_it_is_sent() -> None:
         "retry_of": "t1",
         "args": "('ann',)",
     }
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        kept(base64.b64encode(b"\x78\x9c\xab\xae").decode(), wrapped="base64"),
+        kept("no base64", wrapped="base64"),
+        kept("[["),
+        "{",
+    ],
+    ids=["compressed", "not base64", "no body", "no message"],
+)
+def test_what_cannot_be_read_is_left_out(message: str) -> None:
+    with pytest.raises(LeftOut) as raised:
+        again(task(), message, "t2", "cyme@b1")
+    assert raised.value.reason == NOT_KEPT

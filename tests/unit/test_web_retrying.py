@@ -214,3 +214,12 @@ def test_what_was_refused(client: FlaskClient, house: World) -> None:
     assert (told["reason"], told["detail"], told["body"]) == ("content type", "pickle", "********")
     (told,) = client.get("/api/tasks/refusals/?secrets=1").get_json()["data"]["refusals"]
     assert told["body"] == "s3cret\ufffd"
+
+
+@pytest.mark.parametrize("empty", [{"name": ""}, {"state": "", "q": "", "since": "", "until": ""}])
+def test_a_filter_that_is_left_empty_leaves_nobody_out(
+    client: FlaskClient, empty: dict[str, str]
+) -> None:
+    answer = client.post("/api/tasks/retry/", data=empty)
+    assert answer.status_code == 400, answer.get_json()
+    ask(client, "retry/", 400, **empty)

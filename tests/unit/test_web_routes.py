@@ -152,6 +152,12 @@ def test_stats_and_log(client: FlaskClient, house: World) -> None:
     house.logs.content = b"\xff caf\xc3\xa9\n"
     log = client.get("/foo/instances/w1/log/?bytes=6")
     assert (log.mimetype, log.get_data(as_text=True)) == ("text/plain", "café\n")
+    house.logs.content = b"Task a[t1] received\nTask a[t2]\rb\nTask a[t1] failed\n"
+    log = client.get("/foo/instances/w1/log/?q=[t1]")
+    assert log.get_data(as_text=True) == "Task a[t1] received\nTask a[t1] failed\n"
+    assert client.get("/foo/instances/w1/log/?q=t2").get_data() == b"Task a[t2]\rb\n"
+    assert client.get("/foo/instances/w1/log/?q=none").get_data() == b""
+    assert error(client.get("/foo/instances/w1/log/?q=t1&follow=1")) == "invalid"
     for wrong in ("0", "-1", "x", "1048577"):
         assert client.get(f"/foo/instances/w1/log/?bytes={wrong}").status_code == 400
     assert client.get("/foo/instances/w1/log/?folow=1").status_code == 400

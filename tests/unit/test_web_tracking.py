@@ -13,7 +13,9 @@ from cyme_supd.domain.ledger import observed
 from cyme_supd.domain.ledgerstore import EVENTS, NEVER_RECEIVED, Gap, Source, source_key
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
-from tests.unit.service_support import BROKER, World, declare
+from tests.unit.fleet_support import ok, three_places
+from tests.unit.service_support import BROKER, World, declare, put
+from tests.unit.whole_support import JOB, RUN
 
 SOURCE = source_key(parse_broker(BROKER).key, "platform.fifo")
 
@@ -93,6 +95,42 @@ def test_one_with_its_children(client: FlaskClient) -> None:
     assert [each["id"] for each in task["children"]] == ["t2"]
     answer = client.get("/api/tasks/none/")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, "not_found")
+
+
+def test_from_one_to_its_instance_log_and_run(client: FlaskClient, house: World) -> None:
+    def places(id: str) -> tuple[Any, Any, Any]:
+        task = client.get(f"/api/tasks/{id}/").get_json()["data"]["task"]
+        return task["instance"], task["log"], task["run"]
+
+    # There was a worker of that name, and there is no such instance.
+    assert places("t1") == (None, None, None)
+    put(house, "w1")
+    instance, log, _ = places("t1")
+    assert instance == {"app": "foo", "name": "w1"}
+    house.logs.content = b"[t2] received\n[t1] received\n"
+    assert client.get(log).get_data() == b"[t1] received\n"
+    with house.store.recording() as tx:
+        tx.observe(SOURCE, [observed(RUN.id, 1.0, "STARTED", worker="w1@elsewhere")])
+    with house.store.writing() as tx:
+        tx.add_category(JOB.category)
+        tx.add_jobs([JOB])
+        tx.add_runs([RUN])
+    assert places(RUN.id) == (None, None, RUN.id)
+
+
+def test_an_instance_on_another_branch_is_found() -> None:
+    places = three_places()
+    ok(places["b3"].client.put("/foo/"), 201)
+    ok(places["b3"].client.put("/foo/instances/w1/?branch=b3"), 201)
+    with places["b1"].house.store.recording() as tx:
+        tx.observe(SOURCE, [observed("t1", 1.0, "STARTED", worker="w1@b3")])
+        tx.observe(SOURCE, [observed("t2", 1.0, "STARTED", worker="w1@b2")])
+    for place in places.values():
+        task = ok(place.client.get("/api/tasks/t1/"))["data"]["task"]
+        assert task["instance"] == {"app": "foo", "name": "w1"}
+        assert ok(place.client.get("/api/tasks/t2/"))["data"]["task"]["instance"] is None
+    places["b3"].peer.is_mute = True
+    assert ok(places["b1"].client.get("/api/tasks/t1/"))["data"]["task"]["instance"] is None
 
 
 @pytest.mark.parametrize(

@@ -111,16 +111,7 @@ def task(id: str) -> str:
         place=place,
         found=one,
         is_over=one is not None and (one["state"] in FINAL or one["lost"] is not None),
-        instance=_instance(one),
         state_level=_level,
         most=ROWS,
         most_told=MAX_PAGE,
     )
-
-
-def _instance(task: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The one whose worker had it, if it is an instance and there still."""
-    if task is None or not task["worker"]:
-        return None
-    rows = ask("/api/overview/").data("instances")
-    return next((one for one in rows if f"{one['name']}@{one['branch']}" == task["worker"]), None)
