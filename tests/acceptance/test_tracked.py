@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from celery import Celery
@@ -116,9 +117,14 @@ def test_what_failed_is_sent_again_from_its_page(host: BranchHost, producer: Cel
         page.click("notes.note", row="notes.note")
         page.sees("Retry of")
         retried = page.path
+        long = "<b>x" * 50
+        producer.send_task("\u202e" + long, queue="mail", task_id=long)
+        long_one = f"/admin/tasks/{quote(long, safe='')}/"
+        eventually(lambda: host.client.get(long_one).status_code == 200, WITHIN_S)
         for name, path in (
             ("tasks", "/admin/tasks/"),
             ("task", retried),
+            ("task-long", long_one),
             ("failures", "/admin/tasks/errors/"),
             ("refusals", "/admin/tasks/refusals/"),
         ):

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from cyme_supd.domain.ledger import observed
 from cyme_supd.domain.ledgerstore import EVENTS, NEVER_RECEIVED, Gap, Refusal
+from cyme_supd.web.admin.rendering import ROWS
 from cyme_supd.web.app import create_app
 from cyme_supd.web.settings import Settings
 from tests.unit.service_support import HERE, START, World, put
@@ -17,6 +18,8 @@ from tests.unit.test_pages import EVIL
 from tests.unit.whole_support import AGAIN, SOURCE
 
 AT = START.timestamp()
+#: Characters that a page may have.
+LARGEST = 200_000
 
 
 @pytest.fixture
@@ -133,3 +136,69 @@ def test_a_viewer_has_no_buttons(client: FlaskClient) -> None:
         assert "data-method" not in text
     answer = client.post("/api/tasks/t1/retry/", auth=("bob", "b" * 12))
     assert answer.status_code == 403
+
+
+def test_a_page_of_long_words_is_not_large(client: FlaskClient, house: World) -> None:
+    long = ("<é'" * 2000)[:4096]
+    facts: dict[str, Any] = dict.fromkeys(("name", "args", "error", "worker", "routing_key"), long)
+    tasks = [observed(f"t{i}", AT + i, "FAILURE", 0, parent="p", **facts) for i in range(ROWS + 9)]
+    with house.store.recording() as tx:
+        tx.observe(SOURCE, [observed("p", AT, "SUCCESS", 0), *tasks])
+        refused = Refusal(SOURCE, AT, "content type", long[:4096], long[:255], long[:4096])
+        tx.refuse([refused] * ROWS)
+    for path in ("", "p/", "errors/", "refusals/"):
+        assert len(shown(client, path)) < LARGEST, path
+    text = shown(client, "p/")
+    assert text.count('data-path="/api/tasks/!/t') == ROWS
+    assert f"the latest {ROWS} of {ROWS + 9}" in text
+
+
+@pytest.mark.usefixtures("tasks")
+def test_what_is_exported_is_all_that_match(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cyme_supd.web.admin.tasks.ROWS", 1)
+    after = shown(client, "?state=STARTED").partition("after=")[2].partition('"')[0]
+    text = shown(client, f"?state=STARTED&after={after}&other=1")
+    assert 'href="/api/tasks/export/?state=STARTED"' in text
+    assert 'errors/?state=STARTED"' in text
+    assert "/api/tasks/?state=STARTED'" in text
+    assert 'href="/api/tasks/export/"' in shown(client, f"?after={after}")
+
+
+@pytest.mark.usefixtures("tasks")
+def test_to_send_an_exception_again_its_form_is_unfolded(client: FlaskClient) -> None:
+    unfolded = '<details class="form" id="retry" data-keep open>'
+    assert unfolded in shown(client, "?state=FAILURE&error=ValueError")
+    assert unfolded not in shown(client, "?state=FAILURE")
+
+
+def test_how_a_producer_joins_where_nothing_is_recorded(client: FlaskClient) -> None:
+    client.put("/bar/")
+    client.put("/foo/queues/mail/")
+    text = shown(client)
+    assert "app.config_from_object(Config(queues=[&#34;mail&#34;]))" in text
+    assert "platform.fifo" in text
+    assert '/admin/apps/foo/">foo</a>' in text
+    assert '/admin/apps/bar/">bar</a>' not in text
+
+
+def test_what_others_wrote_turns_nothing_beside_it_around(
+    client: FlaskClient, house: World
+) -> None:
+    with house.store.recording() as tx:
+        tx.observe(SOURCE, [observed("\u05d0", AT, "FAILURE", 0, name="\u202ename")])
+    text = shown(client, "%D7%90/")
+    assert "<h1><bdi>\u202ename</bdi>" in text
+    assert "<small><bdi>\u05d0</bdi></small>" in text
+
+
+@pytest.mark.parametrize("id", [".", ".."])
+def test_no_button_asks_for_another_place(client: FlaskClient, house: World, id: str) -> None:
+    """A browser takes such a segment away, with the one before it."""
+    with house.store.recording() as tx:
+        tx.observe(SOURCE, [observed(id, AT, "FAILURE", 0, name="mail.send")])
+    text = shown(client)
+    assert "mail.send" in text
+    assert f"/!/{id}/" not in text
+    assert f'/tasks/{id}/"' not in text

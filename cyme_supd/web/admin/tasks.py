@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import request
 
 from cyme_supd.domain.ledger import FINAL
-from cyme_supd.domain.ledgerstore import LOST
+from cyme_supd.domain.ledgerstore import LOST, MAX_PAGE
 from cyme_supd.domain.tracking import STATES
 from cyme_supd.web.admin.inner import Answer, ask, of_something
 from cyme_supd.web.admin.rendering import ROWS, render, segment
@@ -35,18 +36,33 @@ _LEVELS = {
     "REVOKED": "off",
     "STARTED": "changing",
 }
+#: Apps that are asked how producers join them: each is a question of its own.
+_MOST_ASKED = 20
 
 
 def tasks() -> str:
     """Narrowed by all of :data:`FILTERS`; ``after`` is where the page before ended."""
     wanted = _wanted()
     found = ask("/api/tasks/", **wanted, after=request.args.get("after"), per_page=ROWS)
-    return _list("tasks", found, rows=found.data("tasks"), **_of_page(found))
+    rows, joining = found.data("tasks"), _joining(found)
+    return _list("tasks", found, rows=rows, joining=joining, **_of_page(found))
 
 
 def _of_page(found: Answer) -> dict[str, Any]:
     value = found.value if found.is_ok else {"after": None, "gaps": []}
     return {"after": value["after"], "gaps": value["gaps"]}
+
+
+def _joining(found: Answer) -> dict[str, Any]:
+    """By app that is tracked, how producers join, where nothing at all is recorded."""
+    if request.args or not found.is_ok or found.data("tasks"):
+        return {}
+    apps = ask("/")
+    names = apps.value[:_MOST_ASKED] if apps.is_ok else []
+    told = {app: ask(f"/{segment(app)}/tracking/") for app in names}
+    return {
+        app: each.value for app, each in told.items() if each.is_ok and each.value["is_tracked"]
+    }
 
 
 def errors() -> str:
@@ -61,12 +77,13 @@ def refusals() -> str:
 
 
 def _list(page: str, found: Answer, **values: Any) -> str:
-    apps = ask("/")
+    apps, wanted = ask("/"), _wanted()
     return render(
         page,
         answers=(found, apps),
         filters=FILTERS,
-        wanted=_wanted(),
+        wanted=wanted,
+        narrowing=f"?{urlencode(wanted)}" if wanted else "",
         states=(*STATES, LOST),
         apps=apps.value if apps.is_ok else [],
         state_level=_level,
@@ -95,4 +112,6 @@ def task(id: str) -> str:
         found=one,
         is_over=one is not None and (one["state"] in FINAL or one["lost"] is not None),
         state_level=_level,
+        most=ROWS,
+        most_told=MAX_PAGE,
     )
