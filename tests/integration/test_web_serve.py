@@ -41,6 +41,7 @@ from cyme_supd.testing.publisher import MemoryPublisher
 from cyme_supd.testing.questions import MemoryQuestions
 from cyme_supd.testing.store import MemoryStore
 from cyme_supd.testing.strays import MemoryStrays
+from cyme_supd.testing.taskbroker import MemoryTaskBroker
 from dataclasses import replace
 from tests.unit.values import the_launch
 
@@ -57,6 +58,7 @@ def make():
                    clock=clock, here=here, strays=MemoryStrays(), run_logs=RunLogs(),
                    backends=Backends(),
                    broker_queues=MemoryBrokerQueues(), publisher=MemoryPublisher(),
+                   task_broker=MemoryTaskBroker(),
                    launched=MemoryLaunches(), launch_of=the_launch, mailbox=fleet,
                    presence=fleet)
 
