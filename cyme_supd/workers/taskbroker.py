@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Connection, Exchange, Producer
 from kombu.pidbox import Mailbox
 
 from cyme_supd.brokers import bounded, connections
 from cyme_supd.domain.taskagain import Again
 from cyme_supd.domain.tracking import Place
 from cyme_supd.errors import Conflict, Unavailable
+from cyme_supd.workers.boot import cyme_topology
 
 
 class KombuTaskBroker:
@@ -21,7 +22,7 @@ class KombuTaskBroker:
         sent = 0
         with _connected(place.broker) as connection:
             try:
-                producer = _producer(connection, place)
+                producer = _producer(connection, place, letters)
                 for letter in letters:
                     _publish(producer, letter)
                     sent += 1
@@ -68,13 +69,17 @@ def _connected(broker: str) -> Iterator[Connection]:
         bounded.let_go(connection)
 
 
-def _producer(connection: Connection, place: Place) -> Producer:
+def _producer(connection: Connection, place: Place, letters: Sequence[Again]) -> Producer:
     channel = connection.default_channel
-    topic = Exchange(place.exchange, type="topic")
-    # On Redis the exchange is one only for who has declared it; and what nobody would
-    # record would be lost without a trace where no worker has come up yet.
-    Queue(place.queue, topic, routing_key="#")(channel).declare()
-    return Producer(channel, exchange=topic)
+    # On Redis an exchange and its bindings are there for who has declared them, and may be
+    # lost with what was stored. RabbitMQ keeps them, and queues may be declared otherwise.
+    is_amqp = connection.transport.driver_type == "amqp"
+    keys = () if is_amqp else dict.fromkeys(letter.routing_key for letter in letters)
+    # What nobody would record would be lost without a trace where no worker has come up yet.
+    for queue in cyme_topology.queues(keys, place.queue, place.exchange):
+        queue(channel).declare()
+    cyme_topology.keep_bindings(channel)
+    return Producer(channel, exchange=Exchange(place.exchange, type="topic"))
 
 
 def _publish(producer: Producer, letter: Again) -> None:

@@ -13,6 +13,7 @@ import pytest
 import redis
 from kombu import Connection, Producer
 
+from cyme_supd.brokers import reconnecting
 from cyme_supd.brokers.connections import connection
 from cyme_supd.clock import SystemClock
 from cyme_supd.errors import Unavailable
@@ -68,6 +69,7 @@ class Branch:
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "DRAIN_S", 0.2)
+    monkeypatch.setattr(reconnecting, "BACKOFF_S", (0.1, 0.3))
     monkeypatch.setattr(agents, "STATISTICS_EVERY_S", 0.5)
     monkeypatch.setattr(agents, "NOTICE_S", 0.5)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from kombu import Connection, Exchange, pools
 
 from cyme_supd.domain.ledgerstore import Tracked
@@ -101,6 +102,17 @@ def test_it_is_on_record_where_nobody_has_come_up_yet(broker: str, store: Store)
     assert KombuTaskBroker().send_again(place, [LETTER]) == 1
     with tracked.monitor(store, place):
         assert eventually(lambda: tracked.known(store).get("t2"), WITHIN_S).record.state == "SENT"
+
+
+def test_a_redis_that_has_lost_its_bindings(valkey_url: str, store: Store) -> None:
+    tracked.forget(valkey_url)
+    place = Place(valkey_url)
+    KombuTaskBroker().send_again(place, [LETTER])
+    tracked.forget(valkey_url)
+    assert KombuTaskBroker().send_again(place, [LETTER]) == 1
+    with redis.Redis.from_url(valkey_url) as client:
+        assert {client.llen(name) for name in ("nobody", place.queue)} == {1}
+    tracked.forget(valkey_url)
 
 
 def test_an_exchange_of_another_kind(rabbitmq_url: str) -> None:
