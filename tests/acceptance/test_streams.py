@@ -33,7 +33,7 @@ def listeners(host: BranchHost) -> Iterator[list[Stream]]:
         by_server: dict[str, Stream] = {}
         for _ in range(LISTENERS):
             stream = held.enter_context(Stream(host.client, "/api/events/"))
-            first = eventually(lambda heard=stream.events: heard)[0]
+            first = eventually(lambda heard=stream.events: heard, 30.0)[0]
             assert json.loads(first.data)["kind"] == "all"
             by_server.setdefault(first.server, stream)
             if len(by_server) == 2:

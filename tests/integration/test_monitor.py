@@ -81,6 +81,8 @@ def test_what_is_recorded_is_what_became_of_the_tasks(
     ):
         # Before that nobody hears of what is told where there is no queue for it.
         eventually(lambda: source(store).workers, WITHIN_S)
+        # On Redis a revocation is told to those who listen, and to nobody else.
+        eventually(lambda: app.control.ping(timeout=1.0), WITHIN_S)
         ids = tracked.publish(app)
         found = ended(store, ids)
         truth = {id: app.AsyncResult(id).state for id in ids}
